@@ -1,0 +1,96 @@
+package tracking
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/franqueo/franqueo/bounce"
+)
+
+// Type says what happened. The names are those that the hosted services' clients
+// agree on.
+type Type string
+
+// The types of events. The queue emits those down to Failed, the handler Opened
+// to Resubscribed, and both the queue (a reply) and returned mail Bounced.
+const (
+	Queued   Type = "queued"   // durable in the queue
+	Rejected Type = "rejected" // not sent: suppressed, expired, cancelled or malformed
+	Deferred Type = "deferred" // an attempt failed for now
+	// Delivered means that the receiving server took responsibility for the mail.
+	Delivered     Type = "delivered"
+	Bounced       Type = "bounced" // given up on, or returned after delivery
+	Failed        Type = "failed"  // our own fault: rendering, configuration
+	Opened        Type = "opened"
+	Clicked       Type = "clicked"
+	Unsubscribed  Type = "unsubscribed"
+	Resubscribed  Type = "resubscribed"
+	Complained    Type = "complained"
+	Autoresponded Type = "autoresponded"
+)
+
+// Event is one thing that happened to one mail. It is a flat value: every field
+// that does not apply is zero.
+type Event struct {
+	// ID is the same whenever the same thing is reported again, so that a store
+	// keeps one row and a webhook's receiver can tell a repetition.
+	ID   ID
+	Type Type
+	// Time is when it happened by our clock, in UTC.
+	Time time.Time
+
+	// Message is the mail. It is zero in anonymous events.
+	Message ID
+	// Recipient is the address, where it is known and may be kept.
+	Recipient string
+	Campaign  string
+	Stream    string
+	Tenant    string
+	Tags      []string
+	Meta      map[string]string
+
+	// For Clicked: the destination, and the position of the link in the template
+	// counted from 0.
+	URL  string
+	Link int
+
+	// For Opened, Clicked and Unsubscribed: who asked, as far as privacy allows.
+	IP        netip.Addr
+	UserAgent string
+	// Machine lists why this hit is not thought to be a person's; 0 means that
+	// nothing speaks against one.
+	Machine Machine
+	// First marks the first human open, or click, of this message.
+	First bool
+
+	// For Deferred, Bounced, Rejected and Complained: why.
+	Reason  bounce.Reason
+	Verdict bounce.Verdict
+	// Code and Enhanced are of the reply (RFC 5321, RFC 3463), Diagnostic its
+	// text, Host the server that gave it.
+	Code       int
+	Enhanced   string
+	Diagnostic string
+	Host       string
+	// Attempt counts from 1.
+	Attempt int
+	// QueueID is the receiving server's name for the mail, after Delivered.
+	QueueID string
+}
+
+// Machine is a set of reasons to think that a hit was not a person's.
+type Machine uint16
+
+// Sink receives events. Implementations are safe for concurrent use and must not
+// retain the slice. An error means that none of the events may be taken as kept;
+// the same events can then come again, with the same IDs.
+type Sink interface {
+	Record(ctx context.Context, events []Event) error
+}
+
+// SinkFunc makes a function a Sink.
+type SinkFunc func(ctx context.Context, events []Event) error
+
+// Record calls f.
+func (f SinkFunc) Record(ctx context.Context, events []Event) error { return f(ctx, events) }
