@@ -2,9 +2,12 @@ package tracking
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 )
@@ -99,4 +102,25 @@ func (id *ID) UnmarshalText(text []byte) error {
 		*id = parsed
 	}
 	return err
+}
+
+// EventID returns the ID of an event: always the same for the same type, message
+// and parts, which say what tells this event from others of its type, such as the
+// number of the attempt, or the Message-ID of the mail that reported it. The time
+// of the message comes first, so that the events of a mail are close together in
+// an index. (UUIDv8: RFC 9562, section 5.8.)
+func EventID(t Type, message ID, parts ...string) ID {
+	h := sha256.New()
+	h.Write(message[:])
+	for _, part := range append([]string{string(t)}, parts...) {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		h.Write(size[:])
+		io.WriteString(h, part)
+	}
+	id := ID(h.Sum(nil)[:16])
+	copy(id[:6], message[:6])
+	id[6] = 0x80 | id[6]&0x0f
+	id[8] = 0x80 | id[8]&0x3f
+	return id
 }

@@ -1,0 +1,213 @@
+package tracking
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// Tracker compiles messages into templates, and serves the links, pixels and
+// unsubscribe pages that are in them. It is safe for concurrent use.
+type Tracker struct {
+	opts   Options
+	signer *signer
+	// base is the base URL without a trailing slash, prefix its path.
+	base, prefix string
+	// returnLocal and returnDomain enclose the token of a reverse-path.
+	returnLocal, returnDomain string
+}
+
+// Options tunes a [Tracker]. The zero value is ready for use.
+type Options struct {
+	// Policy is the most that any message may keep of its opens and clicks. The
+	// default is Individual for both.
+	Policy Policy
+
+	// ReturnPath is where returned mail goes: a domain that a bounce server
+	// receives mail for, "bounce.example.com", or an address of a mailbox with
+	// plus-addressing, "bounces@example.com". Every mail gets its own reverse-path
+	// there, "b+<token>@bounce.example.com", which [Tracker.Identify] reads. It
+	// should be below the domain of the From address, so that SPF aligns. Empty
+	// leaves the reverse-path to the host.
+	ReturnPath string
+	// FeedbackSender is the sender ID of the Feedback-ID field, 5 to 15 characters,
+	// the same for all mail of this sender. Empty leaves the field out.
+	FeedbackSender string
+
+	// Log receives what went wrong out of a caller's sight. Nil discards.
+	Log *slog.Logger
+}
+
+// New returns a tracker for links below baseURL, such as
+// "https://t.example.com", which must be https unless its host is this machine,
+// and must reach [Tracker.ServeHTTP]. A path is kept. The first key signs, all are
+// accepted. The errors of all faults are joined.
+func New(baseURL string, keys []Key, opts *Options) (*Tracker, error) {
+	t := &Tracker{}
+	if opts != nil {
+		t.opts = *opts
+	}
+	var faults []error
+	base, err := parseBase(baseURL)
+	faults = append(faults, err)
+	if len(keys) == 0 {
+		faults = append(faults, errors.New("tracking: no keys: NewKey makes one"))
+	}
+	faults = append(faults, checkKeys(keys)...)
+	faults = append(faults, t.complete()...)
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	t.base, t.prefix = strings.TrimSuffix(base.String(), "/"), strings.TrimSuffix(base.Path, "/")
+	t.signer = newSigner(keys)
+	return t, nil
+}
+
+// complete checks the options and sets the defaults.
+func (t *Tracker) complete() []error {
+	o := &t.opts
+	faults := []error{o.Policy.check()}
+	o.Policy = Policy{Opens: cmp.Or(o.Policy.Opens, Individual), Clicks: cmp.Or(o.Policy.Clicks, Individual)}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if n := len(o.FeedbackSender); n != 0 && (n < 5 || n > 15 || strings.ContainsAny(o.FeedbackSender, ": \t\r\n")) {
+		faults = append(faults, fmt.Errorf("tracking: FeedbackSender %q: use 5 to 15 characters without a colon or space", o.FeedbackSender))
+	}
+	faults = append(faults, t.parseReturnPath(o.ReturnPath))
+	return faults
+}
+
+// parseBase checks the base URL.
+func parseBase(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("tracking: base URL %q: %w", s, err)
+	case u.Host == "" || u.Opaque != "":
+		return nil, fmt.Errorf(`tracking: base URL %q has no host: use one like "https://t.example.com"`, s)
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("tracking: base URL %q: a user, a query or a fragment has no place in it", s)
+	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+		return u, nil
+	}
+	return nil, fmt.Errorf("tracking: base URL %q must begin with https://", s)
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// parseReturnPath splits the option into what stands before and after a token.
+func (t *Tracker) parseReturnPath(s string) error {
+	if s == "" {
+		return nil
+	}
+	local, domain, found := strings.Cut(s, "@")
+	if !found {
+		local, domain = "b", s
+	}
+	switch {
+	case len(local) == 0 || len(local)+1+returnSize > 64: // RFC 5321, section 4.5.3.1.1
+		return fmt.Errorf("tracking: ReturnPath %q: what stands before the @ must have 1 to %d characters", s, 64-1-returnSize)
+	case strings.ContainsAny(local, " \t\r\n<>()[]\\,;:\"+"):
+		return fmt.Errorf("tracking: ReturnPath %q: %q cannot stand before a + and a token", s, local)
+	case !isDomain(domain):
+		return fmt.Errorf("tracking: ReturnPath %q: %q is not a domain of letters, digits, hyphens and dots", s, domain)
+	}
+	t.returnLocal, t.returnDomain = local+"+", "@"+domain
+	return nil
+}
+
+// isDomain reports whether s is a name of at least one label in ASCII.
+func isDomain(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if len(label) == 0 || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range []byte(label) {
+			if c != '-' && !('a' <= c|0x20 && c|0x20 <= 'z') && !('0' <= c && c <= '9') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// The paths below the base URL, and what follows them:
+//
+//	/c/<L>/<R>          a click; mailing and URL are in L
+//	/o/<mailing>/<R>.gif an open
+//	/u/<R>              unsubscribe
+//	/p/<R>              preferences
+const (
+	pathClick       = "/c/"
+	pathOpen        = "/o/"
+	pathUnsubscribe = "/u/"
+	pathPreferences = "/p/"
+	pixelSuffix     = ".gif"
+)
+
+// appendClick appends the URL of a link up to the recipient's token, which ends it.
+func (t *Tracker) appendClick(dst []byte, m mailing, link uint16, url string) []byte {
+	dst = append(append(dst, t.base...), pathClick...)
+	return append(t.signer.appendLink(dst, m, link, url), '/')
+}
+
+// appendPixel appends the URL of the pixel up to the recipient's token.
+// [pixelSuffix] follows that.
+func (t *Tracker) appendPixel(dst []byte, m mailing) []byte {
+	dst = append(append(dst, t.base...), pathOpen...)
+	return append(urlEncoding.AppendEncode(dst, m[:]), '/')
+}
+
+// appendReturnPath appends the reverse-path of a mail, or nothing if the option
+// is not set.
+func (t *Tracker) appendReturnPath(dst []byte, id ID) []byte {
+	if t.returnDomain == "" {
+		return dst
+	}
+	dst = t.signer.appendReturn(append(dst, t.returnLocal...), id)
+	return append(dst, t.returnDomain...)
+}
+
+// Identify returns the mail that a reverse-path or a Message-ID of ours names, in
+// angle brackets or without. The token in it proves that we sent that mail: a
+// bounce or a complaint that shows none proves nothing. The error wraps
+// [ErrBadToken].
+func (t *Tracker) Identify(s string) (ID, error) {
+	if len(s) > maxReference {
+		return ID{}, fmt.Errorf("tracking: a reverse-path or Message-ID of %d bytes: %w", len(s), ErrBadToken)
+	}
+	local := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(s), "<"), ">")
+	if at := strings.LastIndexByte(local, '@'); at >= 0 {
+		local = local[:at]
+	}
+	id, err := t.identify(local)
+	if err != nil {
+		return ID{}, fmt.Errorf("tracking: %q: %w", s, err)
+	}
+	return id, nil
+}
+
+// maxReference is the longest reverse-path or Message-ID that is looked at.
+const maxReference = 998
+
+func (t *Tracker) identify(local string) (ID, error) {
+	if plus := strings.LastIndexByte(local, '+'); plus >= 0 {
+		return t.signer.parseReturn(local[plus+1:])
+	}
+	token, err := t.signer.parseRecipient(local, mailing{})
+	if err != nil || token.kind != kindReturn {
+		return ID{}, ErrBadToken
+	}
+	return token.id, nil
+}
