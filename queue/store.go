@@ -248,7 +248,10 @@ type FlowStats struct {
 	Oldest time.Time
 }
 
-// Journal keeps events. Record keeps one row for each event ID.
+// Journal keeps events. Record keeps one row for each event ID. An event that names
+// only its message gets recipient and labels from the job. In the same step an
+// Unsubscribed event puts the recipient on the [SuppressionList] for the job's
+// stream, and a Resubscribed one takes that entry off: [ByUnsubscribe] makes it.
 type Journal interface {
 	tracking.Sink
 	// Events returns up to limit events that the filter matches, by time, from the
@@ -279,6 +282,15 @@ type SuppressionList interface {
 	Unsuppress(ctx context.Context, address, stream string) error
 	// Suppressions calls yield for every entry, by address, until it returns false.
 	Suppressions(ctx context.Context, yield func(Suppression) bool) error
+}
+
+// ByUnsubscribe is the suppression that an [tracking.Unsubscribed] event asks for,
+// or a [tracking.Resubscribed] one ends. The event must name its recipient.
+func ByUnsubscribe(e *tracking.Event) Suppression {
+	return Suppression{
+		Address: e.Recipient, Stream: e.Stream, Reason: bounce.OptOut,
+		Detail: "unsubscribed", Message: e.Message, Since: e.Time,
+	}
 }
 
 // Suppression is why an address is not to be mailed.
