@@ -1,0 +1,32 @@
+package smtp
+
+import (
+	"github.com/miekg/dns"
+)
+
+// What the tests of parsers and of single mechanisms need beside the exported API.
+
+// NewCache is the cache without a stub below it.
+func NewCache(next Resolver, size int) *dnsCache { return newDNSCache(next, size) }
+
+// Len is the number of answers kept.
+func (c *dnsCache) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.answers)
+}
+
+// ReadReply parses a reply as it came from the network.
+func ReadReply(packet []byte, name string, t RecordType) (Answer, error) {
+	reply := new(dns.Msg)
+	if err := reply.Unpack(packet); err != nil {
+		return Answer{}, err
+	}
+	return readAnswer(dnsQuery(name, t), reply)
+}
+
+var (
+	ParseSTSPolicy = parseSTSPolicy
+	ParseSTSRecord = parseSTSRecord
+	Race           = race
+)

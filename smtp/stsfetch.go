@@ -1,0 +1,170 @@
+package smtp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	stsFetchTimeout = time.Minute     // RFC 8461, section 3.3
+	stsRetryAfter   = 5 * time.Minute // after a failed fetch (RFC 8461, section 3.3)
+	stsRefreshAfter = 24 * time.Hour  // then a policy is fetched again, to keep it alive
+	maxSTSFailures  = 10_000          // remembered
+)
+
+// stsFinder finds the MTA-STS policy of a domain: in the DNS, in the store, and
+// on the domain's policy server. Nothing runs in the background: whoever needs a
+// policy that has grown old refreshes it.
+type stsFinder struct {
+	resolver Resolver
+	store    STSStore
+	client   *http.Client
+
+	mu     sync.Mutex            // guards failed
+	failed map[string]stsFailure // by domain
+}
+
+type stsFailure struct {
+	id   string
+	when time.Time
+	err  error
+}
+
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func newSTSFinder(r Resolver, store STSStore, conf *tls.Config, dial dialFunc) *stsFinder {
+	return &stsFinder{
+		resolver: r,
+		store:    store,
+		failed:   make(map[string]stsFailure),
+		client: &http.Client{
+			Timeout: stsFetchTimeout,
+			// A redirect would let whoever runs a web server move the policy.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: &http.Transport{
+				DialContext:            dial,
+				TLSClientConfig:        conf,
+				DisableKeepAlives:      true,
+				DisableCompression:     true,
+				MaxResponseHeaderBytes: maxSTSPolicy,
+			},
+		},
+	}
+}
+
+// errSTSFetch marks a policy that is announced and cannot be had.
+var errSTSFetch = errors.New("MTA-STS policy cannot be fetched")
+
+// find returns the policy that holds for a domain now, or nil. An error beside a
+// policy, or beside nil, says why the one in the DNS is not used; it is for
+// reports, because a policy never seen binds nobody (RFC 8461, section 5.1).
+func (f *stsFinder) find(ctx context.Context, domain string) (*STSPolicy, error) {
+	known, storeErr := f.load(ctx, domain)
+	id, announced, err := f.announced(ctx, domain)
+	switch {
+	case storeErr != nil:
+		return nil, storeErr
+	case err != nil || !announced:
+		return known, err
+	case known != nil && known.ID == id && time.Since(known.Fetched) < min(stsRefreshAfter, known.MaxAge/2):
+		return known, nil
+	}
+	fresh, err := f.refresh(ctx, domain, id)
+	if err != nil {
+		return known, err
+	}
+	return fresh, nil
+}
+
+// load returns the policy kept for a domain, or nil if none is, or it expired.
+func (f *stsFinder) load(ctx context.Context, domain string) (*STSPolicy, error) {
+	p, ok, err := f.store.LoadSTS(ctx, domain)
+	if err != nil {
+		return nil, fmt.Errorf("MTA-STS store: %w", err)
+	}
+	if !ok || p.expired(time.Now()) {
+		return nil, nil
+	}
+	return &p, nil
+}
+
+func (f *stsFinder) announced(ctx context.Context, domain string) (id string, ok bool, err error) {
+	answer, err := f.resolver.Lookup(ctx, "_mta-sts."+domain, RecordTXT)
+	if err != nil {
+		return "", false, err
+	}
+	id, ok = parseSTSRecord(answer.TXT)
+	return id, ok, nil
+}
+
+// refresh fetches a policy and saves it. What failed is not tried again for a while.
+func (f *stsFinder) refresh(ctx context.Context, domain, id string) (*STSPolicy, error) {
+	if err := f.failure(domain, id); err != nil {
+		return nil, err
+	}
+	p, err := f.fetch(ctx, domain)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errSTSFetch, err)
+		if ctx.Err() == nil {
+			f.remember(domain, stsFailure{id, time.Now(), err})
+		}
+		return nil, err
+	}
+	p.ID, p.Fetched = id, time.Now()
+	if err := f.store.SaveSTS(ctx, domain, *p); err != nil {
+		return p, nil // it holds for this attempt; the next one fetches again
+	}
+	return p, nil
+}
+
+func (f *stsFinder) failure(domain, id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last, ok := f.failed[domain]
+	if !ok || last.id != id || time.Since(last.when) > stsRetryAfter {
+		return nil
+	}
+	return last.err
+}
+
+func (f *stsFinder) remember(domain string, failure stsFailure) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.failed) >= maxSTSFailures {
+		clear(f.failed)
+	}
+	f.failed[domain] = failure
+}
+
+// fetch reads a policy from its server (RFC 8461, section 3.3).
+func (f *stsFinder) fetch(ctx context.Context, domain string) (*STSPolicy, error) {
+	url := "https://mta-sts." + domain + "/.well-known/mta-sts.txt"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := f.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %d", url, resp.StatusCode)
+	}
+	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != "text/plain" {
+		return nil, fmt.Errorf("%s has Content-Type %.80q, not text/plain", url, resp.Header.Get("Content-Type"))
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxSTSPolicy+1))
+	if err != nil {
+		return nil, err
+	}
+	return parseSTSPolicy(text)
+}
