@@ -100,6 +100,6 @@ func (d *Direct) dialWeb(ctx context.Context, _, address string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	conn, _, err := race(ctx, d.dialer.DialContext, addrs[:min(len(addrs), maxAddrs)], uint16(port))
+	conn, _, err := race(ctx, d.dial, addrs[:min(len(addrs), maxAddrs)], uint16(port))
 	return conn, err
 }

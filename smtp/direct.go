@@ -17,7 +17,7 @@ type Direct struct {
 	localName string
 	resolver  Resolver
 	sts       *stsFinder
-	dialer    Dialer
+	dial      dialFunc
 	allowAddr func(netip.Addr) bool
 }
 
@@ -39,13 +39,9 @@ type DirectOptions struct {
 	AllowAddr func(netip.Addr) bool
 	// Dialer makes the connections, to addresses that AllowAddr lets pass. Nil is
 	// a net.Dialer.
-	Dialer Dialer
-}
-
-// Dialer makes connections. *net.Dialer is one, and so are those of
-// golang.org/x/net/proxy.
-type Dialer interface {
-	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+	Dialer interface {
+		DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+	}
 }
 
 // NewDirect returns a Direct that names itself localName, which should be the
@@ -73,13 +69,14 @@ func NewDirect(localName string, opts *DirectOptions) (*Direct, error) {
 	if o.TLSConfig == nil {
 		o.TLSConfig = new(tls.Config)
 	}
-	d := &Direct{localName: name, resolver: o.Resolver, dialer: o.Dialer, allowAddr: o.AllowAddr}
+	d := &Direct{localName: name, resolver: o.Resolver, allowAddr: o.AllowAddr}
 	if d.allowAddr == nil {
 		d.allowAddr = mayDial
 	}
-	if d.dialer == nil {
-		d.dialer = guardedDialer(d.mayDial)
+	if o.Dialer == nil {
+		o.Dialer = guardedDialer(d.mayDial)
 	}
+	d.dial = o.Dialer.DialContext
 	d.sts = newSTSFinder(d.resolver, o.STSStore, o.TLSConfig.Clone(), d.dialWeb)
 	return d, nil
 }

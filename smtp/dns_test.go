@@ -24,7 +24,7 @@ type zone struct {
 	queries  atomic.Int64
 }
 
-func newZone(t *testing.T, records ...string) *zone {
+func newZone(t testing.TB, records ...string) *zone {
 	t.Helper()
 	z := new(zone)
 	for _, text := range records {
@@ -36,7 +36,7 @@ func newZone(t *testing.T, records ...string) *zone {
 }
 
 // serve starts the resolver and returns its address.
-func (z *zone) serve(t *testing.T) string {
+func (z *zone) serve(t testing.TB) string {
 	t.Helper()
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -54,7 +54,7 @@ func (z *zone) serve(t *testing.T) string {
 }
 
 // resolver starts z and returns a Resolver that asks it.
-func (z *zone) resolver(t *testing.T) smtp.Resolver {
+func (z *zone) resolver(t testing.TB) smtp.Resolver {
 	t.Helper()
 	r, err := smtp.NewResolver(&smtp.ResolverOptions{Servers: []string{z.serve(t)}, Timeout: time.Second})
 	require.NoError(t, err)

@@ -1,6 +1,8 @@
 package smtp
 
 import (
+	"crypto/x509"
+
 	"github.com/miekg/dns"
 )
 
@@ -30,3 +32,15 @@ var (
 	ParseSTSRecord = parseSTSRecord
 	Race           = race
 )
+
+// VerifyDANE holds a chain against the TLSA records of a host that may have the
+// given names.
+func VerifyDANE(records []TLSA, names []string, chain []*x509.Certificate) error {
+	d := &dane{names: names}
+	for _, r := range records {
+		if r.usable() {
+			d.records = append(d.records, r)
+		}
+	}
+	return d.verify(chain)
+}

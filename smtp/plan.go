@@ -141,7 +141,9 @@ func (d *Direct) plan(ctx context.Context, domain string) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{Domain: ascii, Implicit: r.implicit, Authentic: r.authentic}
-	p.STS, p.STSErr = d.sts.find(ctx, ascii)
+	if p.STS, p.STSErr, err = d.sts.find(ctx, ascii); err != nil {
+		return nil, &Error{Phase: PhasePolicy, Host: ascii, Err: err}
+	}
 	for _, mx := range r.hosts {
 		p.Hosts = append(p.Hosts, PlanHost{Name: mx.Host, Preference: mx.Preference})
 	}

@@ -63,25 +63,27 @@ func newSTSFinder(r Resolver, store STSStore, conf *tls.Config, dial dialFunc) *
 // errSTSFetch marks a policy that is announced and cannot be had.
 var errSTSFetch = errors.New("MTA-STS policy cannot be fetched")
 
-// find returns the policy that holds for a domain now, or nil. An error beside a
-// policy, or beside nil, says why the one in the DNS is not used; it is for
-// reports, because a policy never seen binds nobody (RFC 8461, section 5.1).
-func (f *stsFinder) find(ctx context.Context, domain string) (*STSPolicy, error) {
-	known, storeErr := f.load(ctx, domain)
+// find returns the policy that holds for a domain now, or nil. missed says why
+// the one that is announced could not be had; it is for reports, because a policy
+// never seen binds nobody (RFC 8461, section 5.1). An error means that a policy
+// may hold and nobody can tell.
+func (f *stsFinder) find(ctx context.Context, domain string) (p *STSPolicy, missed, err error) {
+	known, err := f.load(ctx, domain)
+	if err != nil {
+		return nil, nil, err
+	}
 	id, announced, err := f.announced(ctx, domain)
-	switch {
-	case storeErr != nil:
-		return nil, storeErr
-	case err != nil || !announced:
-		return known, err
-	case known != nil && known.ID == id && time.Since(known.Fetched) < min(stsRefreshAfter, known.MaxAge/2):
-		return known, nil
+	if err != nil || !announced {
+		return known, err, nil
+	}
+	if known != nil && known.ID == id && time.Since(known.Fetched) < min(stsRefreshAfter, known.MaxAge/2) {
+		return known, nil, nil
 	}
 	fresh, err := f.refresh(ctx, domain, id)
 	if err != nil {
-		return known, err
+		return known, err, nil
 	}
-	return fresh, nil
+	return fresh, nil, nil
 }
 
 // load returns the policy kept for a domain, or nil if none is, or it expired.
