@@ -20,3 +20,12 @@ type Signer interface {
 	// attempt before anything is sent.
 	Sign(ctx context.Context, m *Message, content io.Reader) (header []byte, err error)
 }
+
+// SignerFunc is a function that signs, for instance one that chooses among
+// signers by [Message.Tenant].
+type SignerFunc func(ctx context.Context, m *Message, content io.Reader) (header []byte, err error)
+
+// Sign implements [Signer].
+func (f SignerFunc) Sign(ctx context.Context, m *Message, content io.Reader) (header []byte, err error) {
+	return f(ctx, m, content)
+}
