@@ -3,7 +3,6 @@ package bounce
 import (
 	"iter"
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -248,59 +247,10 @@ func (r *Report) Candidates() iter.Seq[string] {
 // Fields yields the fields of Header, unfolded but not decoded.
 func (o *Original) Fields() iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
-		for rest := o.Header; rest != ""; {
-			var name, value string
-			name, value, rest = nextField(rest)
-			if name != "" && !yield(name, unfold(value)) {
+		for name, value := range fields(o.Header) {
+			if !yield(name, unfold(value)) {
 				return
 			}
 		}
 	}
-}
-
-// nextField cuts one field off a header: its name without the space before the
-// colon, and its value with the folds in it. The name is empty for a line that is
-// no field.
-func nextField(s string) (name, value, rest string) {
-	end := 0
-	for {
-		i := strings.IndexByte(s[end:], '\n')
-		if i < 0 {
-			end = len(s)
-			break
-		}
-		end += i + 1
-		if end == len(s) || (s[end] != ' ' && s[end] != '\t') {
-			break
-		}
-	}
-	line, rest := s[:end], s[end:]
-	name, value, found := strings.Cut(line, ":")
-	name = strings.TrimRight(name, " \t")
-	if !found || name == "" || strings.ContainsAny(name, " \t\r\n") {
-		return "", "", rest
-	}
-	return name, strings.Trim(value, " \t\r\n"), rest
-}
-
-// unfold joins the lines of a field's value (RFC 5322, section 2.2.3).
-func unfold(s string) string {
-	if strings.IndexByte(s, '\n') < 0 {
-		return s
-	}
-	var b strings.Builder
-	b.Grow(len(s))
-	for line := range strings.Lines(s) {
-		line = strings.TrimRight(line, "\r\n")
-		if b.Len() > 0 {
-			line = strings.TrimLeft(line, " \t")
-			b.WriteByte(' ')
-		}
-		b.WriteString(line)
-	}
-	return b.String()
-}
-
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }

@@ -1,0 +1,501 @@
+package bounce
+
+import "strings"
+
+// add adds a recipient to the report.
+func (p *parser) add() *Recipient {
+	r := p.report
+	if len(r.Recipients) >= maxRecipients {
+		p.problems.add(0, "more than %d recipients", maxRecipients)
+		return &Recipient{}
+	}
+	r.Recipients = append(r.Recipients, Recipient{})
+	return &r.Recipients[len(r.Recipients)-1]
+}
+
+// finish settles the recipients of the kind that was decided.
+func (p *parser) finish() {
+	r := p.report
+	r.Text = cutText(p.prose)
+	switch r.Kind {
+	case KindBounce, KindDelay, KindSuccess:
+		p.finishDelivery()
+	case KindComplaint:
+		p.finishFeedback()
+	case KindAutoReply:
+		p.finishAutoReply(AutoReply)
+	case KindChallenge:
+		p.finishAutoReply(Challenge)
+	case KindDisposition:
+		p.finishDisposition()
+	}
+}
+
+const maxReportText = 4 << 10
+
+func cutText(s string) string {
+	if len(s) <= maxReportText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxReportText], "")
+}
+
+// finishDelivery fills in what the fields leave open from the prose.
+func (p *parser) finishDelivery() {
+	r := p.report
+	if containsFold(p.prose, "-recipient:") && len(r.Recipients) == 0 { // QUIRK: fields within the text
+		p.readEmbeddedStatus()
+	}
+	p.dropNameless()
+	if len(r.Recipients) == 0 && p.readNested() {
+		return
+	}
+	var list []candidate
+	if len(r.Recipients) == 0 || p.needsProse() {
+		list = candidates(p.prose)
+	}
+	if len(r.Recipients) == 0 {
+		p.addFromProse(list)
+	} else if list != nil {
+		p.enrich(list)
+	}
+	for i := range r.Recipients {
+		p.settle(&r.Recipients[i])
+	}
+}
+
+// readNested takes over a report that is itself returned: lists and gateways pass
+// reports on within their own.
+func (p *parser) readNested() bool {
+	if p.nesting >= maxNesting || !containsFold(p.returned[:min(len(p.returned), maxHeaderLine)], "delivery-status") {
+		return false
+	}
+	inner := parser{report: &Report{}, nesting: p.nesting + 1}
+	inner.parse(p.returned)
+	r := p.report
+	switch inner.report.Kind {
+	case KindBounce, KindDelay, KindSuccess:
+		if len(inner.report.Recipients) == 0 {
+			return false
+		}
+		r.Kind, r.Recipients, r.Original = inner.report.Kind, inner.report.Recipients, inner.report.Original
+		r.ReportingMTA, r.EnvelopeID, r.Arrival = inner.report.ReportingMTA, inner.report.EnvelopeID, inner.report.Arrival
+		return true
+	}
+	return false
+}
+
+// readEmbeddedStatus reads the fields of a delivery status that stand in the text.
+func (p *parser) readEmbeddedStatus() {
+	at := len(p.prose)
+	for _, name := range [...]string{"reporting-mta:", "final-recipient:", "original-recipient:", "action:"} {
+		if i := indexFold(p.prose, name); i >= 0 && (i == 0 || p.prose[i-1] == '\n') {
+			at = min(at, i)
+		}
+	}
+	fields := p.prose[at:]
+	p.prose = p.prose[:at]
+	p.readStatus(fields)
+}
+
+// dropNameless removes recipients of the fields that have no address, unless the
+// only one can be named.
+func (p *parser) dropNameless() {
+	r := p.report
+	kept := r.Recipients[:0]
+	for _, one := range r.Recipients {
+		if strings.IndexByte(one.Final, '@') < 0 && strings.IndexByte(one.Original, '@') >= 0 {
+			one.Final = one.Original
+		}
+		if one.Final == "" && len(r.Recipients) == 1 {
+			one.Final = p.onlyRecipient()
+		}
+		if strings.EqualFold(one.Original, one.Final) {
+			one.Original = ""
+		}
+		if one.Final != "" {
+			kept = append(kept, one)
+		}
+	}
+	if len(kept) < len(r.Recipients) {
+		p.problems.add(0, "%d recipients without an address", len(r.Recipients)-len(kept))
+	}
+	r.Recipients = kept
+}
+
+func (p *parser) onlyRecipient() string {
+	if len(p.failed) == 1 {
+		return p.failed[0]
+	}
+	if list := p.best(candidates(p.prose)); len(list) == 1 {
+		return list[0].address
+	}
+	return p.returnedRecipient()
+}
+
+// needsProse says whether a recipient's fields leave its reason open.
+func (p *parser) needsProse() bool {
+	for i := range p.report.Recipients {
+		if vague(&p.report.Recipients[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// vague says that neither the status nor the diagnostic gives a reason.
+func vague(r *Recipient) bool {
+	return r.Fate != FateDelivered && r.Fate != FateRelayed && r.Fate != FateExpanded && codeStart(r.Reply.Text) < 0 &&
+		(r.Status == Status{} || r.Status[1] == 0 && r.Status[2] == 0 || strings.TrimSpace(r.Reply.Text) == "")
+}
+
+// enrich gives vague recipients the reply that the prose tells of them.
+func (p *parser) enrich(list []candidate) {
+	said := p.replies(list)
+	for i := range p.report.Recipients {
+		r := &p.report.Recipients[i]
+		if !vague(r) {
+			continue
+		}
+		text, ok := said[foldAddress(r.Final)]
+		if !ok && r.Original != "" {
+			text = said[foldAddress(r.Original)]
+		}
+		if len(p.report.Recipients) == 1 {
+			text = p.orAny(text)
+		}
+		if text.reply != "" {
+			p.say(r, text)
+		}
+	}
+}
+
+// said is what the prose tells of a recipient: the reply, and the words before it,
+// which name the server and the command.
+type said struct{ reply, ahead string }
+
+// say gives a recipient the reply of the prose, if that tells more than its own
+// fields.
+func (p *parser) say(r *Recipient, s said) {
+	if codeStart(s.reply) != 0 && r.Reply.Text != "" {
+		return
+	}
+	r.Reply.Text = s.reply
+	if r.RemoteMTA == "" {
+		r.RemoteMTA = hostIn(s.ahead)
+	}
+	if r.Reply.Command == AnyCommand {
+		r.Reply.Command = commandIn(s.ahead)
+	}
+}
+
+// best are the candidates that words name: by the more certain words, if there are
+// any. The side that sent the original is no recipient, unless there is no other.
+func (p *parser) best(list []candidate) []candidate {
+	for _, certainty := range [...]int{cued, named} {
+		if kept := p.choose(list, certainty, false); len(kept) > 0 {
+			return kept
+		}
+	}
+	return p.choose(list, cued, true)
+}
+
+// choose takes the candidates of at least this certainty, each address once.
+func (p *parser) choose(list []candidate, certainty int, senders bool) []candidate {
+	var kept []candidate
+	seen := make(map[string]bool, len(list))
+	for _, c := range list {
+		key := foldAddress(c.address)
+		if c.certainty < certainty || seen[key] || !senders && c.certainty < listed && p.isSender(c.address) {
+			continue
+		}
+		seen[key] = true
+		kept = append(kept, c)
+	}
+	return kept
+}
+
+// isSender says whether an address is of the side that sent the original.
+func (p *parser) isSender(address string) bool {
+	o := &p.report.Original
+	if strings.EqualFold(address, o.From) || strings.EqualFold(address, o.ReturnPath) || strings.EqualFold(address, p.report.From) {
+		return true
+	}
+	for _, to := range p.report.To {
+		if strings.EqualFold(address, to) {
+			return true
+		}
+	}
+	return false
+}
+
+func foldAddress(a string) string { return strings.ToLower(a) }
+
+// addFromProse adds the recipients of a report that has no fields.
+func (p *parser) addFromProse(list []candidate) {
+	replies := p.replies(list)
+	if len(p.failed) > 0 {
+		for _, a := range p.failed {
+			p.addSaid(a, replies)
+		}
+		return
+	}
+	for _, c := range p.best(list) {
+		p.addSaid(c.address, replies)
+	}
+	if len(p.report.Recipients) == 0 {
+		if a := p.fallback(); a != "" {
+			p.addSaid(a, replies)
+		}
+	}
+}
+
+// fallback names the recipient where the prose names nobody.
+func (p *parser) fallback() string {
+	if a := p.returnedRecipient(); a != "" {
+		return a
+	}
+	return firstAddress(p.report.Subject)
+}
+
+func (p *parser) addSaid(address string, replies map[string]said) {
+	r := p.add()
+	r.Final = address
+	switch {
+	case p.report.Kind == KindDelay:
+		r.Fate = FateDelayed
+	case p.report.Kind == KindSuccess:
+		r.Fate = FateDelivered
+	default:
+		r.Fate = FateFailed
+	}
+	text := replies[foldAddress(address)]
+	if text.reply == "" || len(replies) < 2 {
+		text = p.orAny(text)
+	}
+	r.Reply.Text = text.reply
+	r.RemoteMTA = hostIn(text.ahead)
+	r.Reply.Command = commandIn(text.ahead)
+}
+
+// replies finds what the prose tells of each address: the reply in the text behind
+// it, or in a line that names it, or else that text itself.
+func (p *parser) replies(list []candidate) map[string]said {
+	all := make(map[string]said, len(list))
+	for _, c := range list {
+		key := foldAddress(c.address)
+		if have, ok := all[key]; ok && codeStart(have.reply) == 0 {
+			continue
+		}
+		var s said
+		if c.certainty == named {
+			s = p.replyOn(c.line)
+		} else {
+			text := p.prose[c.start:min(c.end, c.start+maxProseLine)]
+			s.reply, s.ahead = findReply(text)
+			if s.reply == "" {
+				s.reply = excerpt(text)
+			}
+		}
+		if have, ok := all[key]; ok && (s.reply == "" || have.reply != "" && codeStart(s.reply) != 0) {
+			continue
+		}
+		all[key] = s
+	}
+	return all
+}
+
+// replyOn is the reply on the line that begins at. In a transcript the line before
+// it can hold what the other side really said.
+func (p *parser) replyOn(at int) said {
+	if before := strings.TrimRight(p.prose[:at], "\n"); len(before) >= at-1 {
+		last := before[strings.LastIndexByte(before, '\n')+1:]
+		if reply, found := strings.CutPrefix(last, "<<< "); found && codeStart(reply) == 0 && reply[0] > '3' {
+			return said{reply, before[:len(before)-len(last)]}
+		}
+	}
+	reply, ahead := findReply(p.prose[at:min(len(p.prose), at+2048)])
+	if strings.IndexByte(ahead, '\n') >= 0 {
+		return said{}
+	}
+	return said{reply, p.prose[:at] + ahead}
+}
+
+// excerpt is the text behind an address without what only joins them.
+func excerpt(text string) string {
+	text = strings.TrimLeft(text, " \t\n:;,.>)\"'*-")
+	if i := strings.Index(text, "\n\n\n"); i >= 0 {
+		text = text[:i]
+	}
+	return strings.TrimSpace(text[:min(len(text), 512)])
+}
+
+// orAny is s if it is a reply, else the first reply of the prose. Where there is
+// none, s, or else the prose, has to tell the reason.
+func (p *parser) orAny(s said) said {
+	if codeStart(s.reply) == 0 {
+		return s
+	}
+	if reply, ahead := findReply(p.prose); reply != "" {
+		return said{reply, ahead}
+	}
+	if s.reply == "" {
+		s.reply = strings.TrimSpace(p.prose[:min(len(p.prose), 2048)])
+	}
+	return s
+}
+
+// settle reads the reply of a recipient, and classifies it.
+func (p *parser) settle(r *Recipient) {
+	text, command := r.Reply.Text, r.Reply.Command
+	inner := innermost(text)
+	r.Reply = ParseReply(inner)
+	if len(inner) < len(text) && r.Reply.Status == (Status{}) {
+		r.Reply.Status = ParseReply(text).Status
+	}
+	if r.Reply.Command == AnyCommand {
+		r.Reply.Command = command
+	}
+	r.Reply.MX = r.RemoteMTA
+	// The reply is nearer to the truth than what the reporting server made of it.
+	if said := r.Reply.Status; r.Status == (Status{}) || said[1] != 0 || said[2] != 0 {
+		if said != (Status{}) {
+			r.Status = said
+		}
+	}
+	asked := r.Reply
+	if asked.Status == (Status{}) {
+		asked.Status = r.Status
+	}
+	switch r.Fate {
+	case FateDelivered, FateRelayed, FateExpanded:
+		r.Classification = Classification{Reason: Delivered, Confidence: ByStatus}
+	default:
+		r.Classification = Classify(asked)
+	}
+}
+
+// innermost is the reply within a reply: gateways quote in their own answer what
+// they were told: "554 4.4.7 Message expired <421 4.4.2 Connection timed out>".
+func innermost(text string) string {
+	for i := len(text) - 4; i > 0; i-- {
+		if (text[i] != '4' && text[i] != '5') || codeAt(text, i) == 0 {
+			continue
+		}
+		switch rest := text[i+3:]; {
+		case text[i-1] == '<' && rest[0] == ' ' && statusLen(rest[1:]) > 0:
+			return strings.TrimRight(text[i:], ">")
+		case strings.HasPrefix(rest, "-'") && text[i-1] == ' ':
+			return text[i:i+4] + rest[2:]
+		case strings.HasSuffix(text[:i], "... "):
+			return text[i:]
+		case text[0] == '2' && text[i-1] == ' ' && codeAt(text, 0) != 0 && statusLen(rest[1:]) > 0:
+			return text[i:]
+		}
+	}
+	return text
+}
+
+// finishAutoReply names the author of an automatic reply.
+func (p *parser) finishAutoReply(reason Reason) {
+	if p.report.From != "" {
+		p.addReasoned(p.report.From, reason)
+	}
+}
+
+// finishDisposition names the recipient of a delivered mail.
+func (p *parser) finishDisposition() {
+	address := p.mdnOriginal
+	if address == "" {
+		address = p.mdnFinal
+	}
+	if address == "" {
+		address = p.report.From
+	}
+	if address == "" {
+		return
+	}
+	reason := Delivered
+	if containsFold(p.head.autoSubmitted, "rejected") {
+		reason = RecipientRefused
+	}
+	p.addReasoned(address, reason)
+	r := &p.report.Recipients[0]
+	if p.mdnFinal != "" && p.mdnFinal != address {
+		r.Final, r.Original = p.mdnFinal, address
+	}
+}
+
+// hostIn is the server that the words before a reply name.
+func hostIn(ahead string) string {
+	ahead = ahead[max(0, len(ahead)-512):]
+	for _, lead := range [...]string{"host ", "talking to ", "server <", "server ", "host: ", "connected to "} {
+		i := lastFold(ahead, lead)
+		if i < 0 {
+			continue
+		}
+		name := ahead[i+len(lead):]
+		if j := strings.IndexAny(name, " \t\n[(<>,:"); j >= 0 {
+			name = name[:j]
+		}
+		if name = strings.TrimRight(name, "."); strings.IndexByte(name, '.') > 0 {
+			return name
+		}
+	}
+	return ""
+}
+
+func lastFold(s, phrase string) int {
+	for i := len(s) - len(phrase); i >= 0; i-- {
+		if equalFold(s[i:i+len(phrase)], phrase) {
+			return i
+		}
+	}
+	return -1
+}
+
+// commandWords tell the command that a reply answers, in the words of the agents.
+var commandWords = []struct {
+	phrase  string
+	command Command
+}{
+	{"after rcpt to", Rcpt},
+	{"after mail from", Mail},
+	{"after end of data", EndOfData},
+	{"end of data", EndOfData},
+	{"after initial connection", Connect},
+	{"initial connection", Connect},
+	{"after helo", Hello},
+	{"after ehlo", Hello},
+	{"after data", Data},
+	{"our rcpt to", Rcpt},
+	{"our mail from", Mail},
+	{"our final data", EndOfData},
+	{"our data", Data},
+	{"does not like recipient", Rcpt},
+	{"sender was rejected", Mail},
+	{"failed after i sent the message", EndOfData},
+	{"for text command", EndOfData},
+	{"for rcpt command", Rcpt},
+	{"for mail command", Mail},
+	{"after rcpt command", Rcpt},
+	{"following rcpt command", Rcpt},
+	{"smtp:rcpt", Rcpt},
+	{">>> rcpt", Rcpt},
+	{">>> mail", Mail},
+	{">>> data", EndOfData},
+	{"sent <<< rcpt", Rcpt},
+	{"sent <<< mail", Mail},
+}
+
+// commandIn is the command that the words before a reply name last.
+func commandIn(ahead string) Command {
+	ahead = ahead[max(0, len(ahead)-512):]
+	last, command := -1, AnyCommand
+	for _, w := range commandWords {
+		if i := lastFold(ahead, w.phrase); i > last {
+			last, command = i, w.command
+		}
+	}
+	return command
+}

@@ -1,0 +1,101 @@
+package bounce_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/franqueo/franqueo/bounce"
+)
+
+const postfixReport = `Return-Path: <>
+From: MAILER-DAEMON@mx1.example.com (Mail Delivery System)
+Subject: Undelivered Mail Returned to Sender
+To: b+01k0x@bounces.example.com
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status;
+	boundary="4Vz.1718156130/mx1.example.com"
+
+This is a MIME-encapsulated message.
+
+--4Vz.1718156130/mx1.example.com
+Content-Description: Notification
+Content-Type: text/plain; charset=us-ascii
+
+This is the mail system at host mx1.example.com.
+
+<ana@example.net>: host mx.example.net[192.0.2.7] said: 550 5.1.1
+    <ana@example.net>: Recipient address rejected: User unknown (in reply to
+    RCPT TO command)
+
+--4Vz.1718156130/mx1.example.com
+Content-Description: Delivery report
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx1.example.com
+X-Postfix-Queue-ID: 4VzSm22Fq6
+Arrival-Date: Wed, 12 Jun 2024 10:35:30 +0200 (CEST)
+
+Final-Recipient: rfc822; ana@example.net
+Original-Recipient: rfc822;ana@example.net
+Action: failed
+Status: 5.1.1
+Remote-MTA: dns; mx.example.net
+Diagnostic-Code: smtp; 550 5.1.1 <ana@example.net>: Recipient address rejected:
+    User unknown
+
+--4Vz.1718156130/mx1.example.com
+Content-Description: Undelivered Message
+Content-Type: message/rfc822
+
+Message-ID: <01k0x@example.com>
+From: Tienda <hola@example.com>
+To: ana@example.net
+Subject: =?utf-8?q?Tu_pedido_ya_sali=C3=B3?=
+Feedback-ID: abril:tienda
+
+Hola, Ana.
+
+--4Vz.1718156130/mx1.example.com--
+`
+
+func ExampleParse() {
+	report, err := bounce.Parse(strings.NewReader(postfixReport))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, r := range report.Recipients {
+		fmt.Println(r.Final, r.Fate, r.Status, r.Reply.Code, r.Reason, r.Verdict)
+	}
+	fmt.Println(report.Kind, report.To[0], report.Original.MessageID, report.Original.Subject)
+	// Output:
+	// ana@example.net failed 5.1.1 550 bad-mailbox hard
+	// bounce b+01k0x@bounces.example.com 01k0x@example.com Tu pedido ya salió
+}
+
+func TestParseError(t *testing.T) {
+	lost := errors.New("lost")
+	_, err := bounce.Parse(io.MultiReader(strings.NewReader(postfixReport), iotest.ErrReader(lost)))
+	require.ErrorIs(t, err, lost)
+}
+
+// TestParseNewlines has the same report, whatever its lines end in.
+func TestParseNewlines(t *testing.T) {
+	want, err := bounce.Parse(strings.NewReader(postfixReport))
+	require.NoError(t, err)
+	for name, newline := range map[string]string{"CRLF": "\r\n", "CR": "\r", "CR CR LF": "\r\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := bounce.Parse(strings.NewReader(strings.ReplaceAll(postfixReport, "\n", newline)))
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		})
+	}
+}

@@ -1,0 +1,336 @@
+package bounce
+
+import "strings"
+
+// What servers write to people has no grammar, but it has a way of speaking: a
+// sentence opens a list of addresses, an address begins a line and its reason
+// follows it, a reply stands in front of the address it is about. The tables below
+// are the words by which each is told.
+
+// openers announce failed recipients, on the same line or on the next ones.
+var openers = []string{
+	"following address", "following recipient", "following destination", "following user", "following mailbox", "following email",
+	"following e-mail", "following person", "following people", "recipient(s)", "recipients were affected", "these recipients", "these addresses", "this address",
+	"these users", "addresses had", "address had", "recipients had", "failed addresses", "addresses follow", "failed recipient", "addresses failed", "delivered to:",
+	"deliver to:", "not be delivered to", "was not delivered to", "not delivered to the", "undeliverable to", "cannot be delivered to", "could not deliver",
+	"unable to deliver", "not reach", "failed to deliver", "delivery to", "delivery failed", "deliver your message to", "deliver mail to", "deliver the mail to",
+	"delivering your mail", "the following error", "not be sent to", "could not send", "undelivered to", "recipient address", "recipients:", "error(s)",
+	"invalid address", "addresses which", "address to which", "non-delivered", "undelivered recipients", "delivery error", "has failed:", "list of recipients",
+	"destinatario", "destinatários", "direcciones", "dirección", "no se pudo entregar", "no pudo ser entregad", "endereço",
+	"destinataire", "adresse suivante", "adresses suivantes", "empfänger", "folgende", "adresse(n)", "nicht zugestellt", "destinatari", "indirizz",
+	"адрес", "получател", "odbiorc", "adres", "mottagare", "modtager", "宛先", "宛て", "収件", "收件", "送信先", "以下の",
+}
+
+// closers end such a list: after them addresses are of those who can help, or of
+// the sender.
+var closers = []string{
+	"for further", "contact", "please", "if you", "assistance", "transcript", "session follows", "reply to", "reporting-mta", "sincerely", "regards",
+	"administrator", "help", "support", "information", "questions",
+}
+
+// to and from are words before an address that say whose it is. The last before it
+// decides.
+var toWords = []string{
+	"rcpt to:", "recipient", "delivered to", "deliver to", "deliver your message to", "message to", "mail to", "undeliverable to", "sent to", "addressed to",
+	"address:", "address", "user", "mailbox", "account", "failed:", "failed for", "to:", "delivering", "delivery to", "delivery failed", "attempts", "not reach",
+	"size:", "rcpt:", "destinatario", "empfänger", "destinataire", "for ", "unknown", "undeliverable", "userid", "no such", "user:", "reach", "invalid",
+	"getting to", "id:", "send to", "email to", "<<<", "failure:", "failure to", "email", "bounced", "duplicated message-id in",
+}
+
+var fromWords = []string{
+	"from", "sender", "contact", "reply", "help", "support", "return-path", "originator", "mailto", "questions", "envelope-from", "generated from",
+	"please", "by ", "postmaster", "visit", "remitente", "absender", "de:", "helo", "program at", "your address", "mail from", "notify", "message-id", "id=", "x-", "forward",
+	"report", "cc:", "subject",
+}
+
+// failures are words that, on the line of an address, say that it failed.
+var failures = []string{
+	"unknown", "not found", "no such", "does not exist", "doesn't exist", "doesn't have", "not exist", "not listed", "not known", "invalid", "disabled", "rejected", "refused", "over quota", "quota",
+	"full", "failed", "undeliver", "unable", "not deliver", "could not", "couldn't", "cannot", "can't", "not accept", "not reach", "bad address", "deactivated", "inactive", "suspended", "exceed",
+	"unreachable", "illegal", "error", "desconocid", "no existe", "lleno", "inconnu", "unbekannt", "bounced", "denied", "expired", "timed out", "timeout", "not a valid", "no longer", "blocked", "unrouteable", "not recognized", "no valid", "not our customer", "is not a", "has moved",
+}
+
+// Degrees of certainty that an address is a failed recipient.
+const (
+	named  = 1 + iota // in a reply, or in a To line
+	cued              // words say so
+	listed            // in a list, or at the start of a line with its reason
+)
+
+// candidate is an address of the prose, and where what is said about it stands.
+type candidate struct {
+	address    string
+	certainty  int
+	start, end int // of the text behind the address, up to the next candidate
+	line       int // where its line begins
+}
+
+// reader reads the prose line by line.
+type reader struct {
+	text    string
+	section bool
+	found   []candidate
+}
+
+// candidates are the addresses of a text that may be failed recipients.
+func candidates(text string) []candidate {
+	r := reader{text: text}
+	for at := 0; at < len(text) && len(r.found) < 2*maxRecipients; {
+		end := len(text)
+		if i := strings.IndexByte(text[at:], '\n'); i >= 0 {
+			end = at + i + 1
+		}
+		r.line(at, min(end, at+maxProseLine))
+		at = end
+	}
+	end, next := len(text), ""
+	for i := len(r.found) - 1; i >= 0; i-- {
+		c := &r.found[i]
+		if c.end = end; strings.EqualFold(c.address, next) {
+			c.end = len(text)
+		}
+		if c.certainty >= cued {
+			end, next = c.line, c.address
+		}
+	}
+	return r.found
+}
+
+// maxProseLine bounds how much of a line is looked at.
+const maxProseLine = 4 << 10
+
+func (r *reader) line(start, end int) {
+	line := r.text[start:end]
+	body := strings.TrimLeft(line, " \t>|*-•·+#")
+	if strings.TrimSpace(body) == "" {
+		return
+	}
+	indent := len(line) - len(body)
+	f, ok := findAddress(body, 0)
+	opens := containsAny(body, openers)
+	if !ok {
+		r.section = opens || r.section && !containsAny(body, closers)
+		return
+	}
+	certainty := r.certainty(body, f)
+	for certainty == 0 || r.isNameOf(body, f) {
+		next, more := findAddress(body, f.end)
+		if !more {
+			break
+		}
+		f = next
+		certainty = max(certainty, r.certainty(body, f))
+	}
+	if certainty > 0 {
+		r.found = append(r.found, candidate{address: f.address, certainty: certainty, start: start + indent + f.end, line: start})
+		r.more(body, f, start, indent, certainty)
+	}
+	if opens {
+		r.section = true
+	} else if certainty < listed && containsAny(body, closers) {
+		r.section = false
+	}
+}
+
+// more takes further addresses of a list within one line.
+func (r *reader) more(body string, f mention, start, indent, certainty int) {
+	for certainty >= cued && len(r.found) < maxRecipients {
+		next, ok := findAddress(body, f.end)
+		if !ok || strings.Trim(body[f.end:next.start], " ,;<\"\t") != "" {
+			return
+		}
+		r.found = append(r.found, candidate{address: next.address, certainty: certainty, start: start + indent + next.end, line: start + indent + f.end})
+		f = next
+	}
+}
+
+// isNameOf says whether the address is only the display name of the next one.
+func (r *reader) isNameOf(body string, f mention) bool {
+	rest := strings.TrimLeft(body[f.end:], " \t\"')")
+	return strings.HasPrefix(rest, "<") && strings.IndexByte(rest[:min(len(rest), maxAddress)], '@') > 0
+}
+
+// certainty is that of an address in its line.
+func (r *reader) certainty(body string, f mention) int {
+	before, after := body[:f.start], strings.TrimSpace(body[f.end:])
+	if strings.Trim(before, "\"'<(` \t") == "" {
+		return r.atStart(before, after, f)
+	}
+	switch whose(before) {
+	case -1:
+		return 0
+	case 1:
+		if strings.HasPrefix(strings.TrimLeft(before, " \t"), "RCPT") && strings.Contains(r.text, ">>> ") {
+			return named // a transcript names also those that were accepted
+		}
+		if strings.HasSuffix(strings.TrimRight(before, " <\""), ":") && len(before) < 6 { // "To: a@b"
+			return named
+		}
+		return cued
+	}
+	if codeStart(before) >= 0 || strings.HasPrefix(after, "...") || containsAny(body, failures) {
+		return named
+	}
+	return 0
+}
+
+// atStart is the certainty of an address that begins its line.
+func (r *reader) atStart(before, after string, f mention) int {
+	switch {
+	case r.section && !strings.HasPrefix(before, "("):
+		return listed
+	case after == "":
+		return cued
+	case strings.IndexByte(":.,;[(-", after[0]) >= 0:
+		return listed
+	case codeStart(after) >= 0 || containsAny(after, failures):
+		return cued
+	}
+	return 0
+}
+
+// whose says by the words before an address whether it is a recipient's (1), not
+// (-1), or cannot be told (0).
+func whose(before string) int {
+	before = before[max(0, len(before)-80):]
+	to, from := lastOf(before, toWords), lastOf(before, fromWords)
+	switch {
+	case from > to:
+		return -1
+	case to > from:
+		return 1
+	}
+	return 0
+}
+
+// lastOf is where the last of the phrases ends in s; -1 if none is in it.
+func lastOf(s string, phrases []string) int {
+	last := -1
+	for _, phrase := range phrases {
+		for i := len(s) - len(phrase); i >= 0 && i+len(phrase) > last; i-- {
+			if equalFold(s[i:i+len(phrase)], phrase) {
+				last = i + len(phrase)
+				break
+			}
+		}
+	}
+	return last
+}
+
+func containsAny(s string, phrases []string) bool {
+	for _, phrase := range phrases {
+		if containsFold(s, phrase) {
+			return true
+		}
+	}
+	return false
+}
+
+// codeStart is where a reply code stands in a line, -1 if none does. A number is
+// one at the start of a line, after what introduces a reply, or before an enhanced
+// status code.
+func codeStart(line string) int {
+	for i := 0; i+3 <= len(line); i++ {
+		if line[i] != '4' && line[i] != '5' {
+			continue
+		}
+		code := codeAt(line, i)
+		if code == 0 && i+3 < len(line) && line[i+3] == '>' {
+			code = 1
+		}
+		if code == 0 || code > 599 || !introduced(line[:i]) && statusLen(line[skipSpace(line, i+3):]) == 0 || counts(line[i+3:]) {
+			continue
+		}
+		if i > 0 && (isAlnum(line[i-1]) || line[i-1] == '.' || line[i-1] == '-' && i > 1 && isAlnum(line[i-2])) {
+			continue
+		}
+		return i
+	}
+	return -1
+}
+
+// introducers are what stands before a reply.
+var introducers = []string{
+	":", "<", "(", "=", "'", "\"", "[", ">", "said", "error", "code", "responsecode", "returned", "reply", "response", "status", "message", "with", "server", "reason", "because of", "#", "smtp", "was", "refused", "fault", "...",
+}
+
+func introduced(before string) bool {
+	before = strings.TrimRight(before, " \t")
+	if before == "" || strings.HasSuffix(before, "\n") {
+		return true
+	}
+	for _, s := range introducers {
+		if len(before) >= len(s) && equalFold(before[len(before)-len(s):], s) {
+			return true
+		}
+	}
+	return false
+}
+
+// countables are words after a number that is a count, not a code.
+var countables = []string{
+	" second", " minute", " hour", " day", " byte", " kb", " mb", " k ", " message", " line", " recipient", " attempt", " time", " mail", " kilobyte", " character", " user", " more",
+}
+
+func counts(after string) bool {
+	for _, u := range countables {
+		if len(after) >= len(u) && equalFold(after[:len(u)], u) {
+			return true
+		}
+	}
+	return false
+}
+
+// findReply finds the first reply in a text, and returns it with the lines that
+// belong to it; empty if there is none. ahead is what comes before it.
+func findReply(text string) (reply, ahead string) {
+	for at := 0; at < len(text); {
+		end := len(text)
+		if i := strings.IndexByte(text[at:], '\n'); i >= 0 {
+			end = at + i + 1
+		}
+		line := text[at:min(end, at+maxProseLine)]
+		if trimmed := strings.TrimLeft(line, " \t>"); !strings.HasPrefix(strings.TrimLeft(line, " \t"), ">>>") || trimmed == "" {
+			if i := codeStart(line); i >= 0 {
+				return replyLines(text[at+i:]), text[:at+i]
+			}
+		}
+		at = end
+	}
+	return "", text
+}
+
+// enders begin a line that no longer belongs to a reply.
+var enders = []string{
+	"---", "===", "***", "giving up", "i'm not going", ">>>", "<<<", "...", "[rcpt", "[mail", "[data", "[helo", "original message", "this has been", "--", "reporting-mta", "final-recipient", "please ", "this message", "recipient:", "step:", "sent", "last error",
+}
+
+// replyLines are the lines of a reply: as far as they are indented or repeat the
+// code, or until an empty line.
+func replyLines(s string) string {
+	end := 0
+	for n := 0; end < len(s) && n < 12 && end < 1024; n++ {
+		next := len(s)
+		if i := strings.IndexByte(s[end:], '\n'); i >= 0 {
+			next = end + i + 1
+		}
+		line := strings.TrimSpace(s[end:next])
+		if n > 0 && (line == "" || endsReply(line, s[:3])) {
+			break
+		}
+		end = next
+	}
+	return strings.TrimSpace(s[:min(end, 2048)])
+}
+
+func endsReply(line, code string) bool {
+	for _, e := range enders {
+		if len(line) >= len(e) && equalFold(line[:len(e)], e) {
+			return true
+		}
+	}
+	if f, ok := findAddress(line, 0); ok && f.start == 0 && !strings.HasPrefix(line, code) {
+		return true
+	}
+	return len(line) > 3 && isDigit(line[0]) && codeAt(line, 0) != 0 && !strings.HasPrefix(line, code)
+}
