@@ -2,6 +2,7 @@ package tracking
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -42,6 +43,9 @@ type Event struct {
 
 	// Message is the mail. It is zero in anonymous events.
 	Message ID
+	// Mailing names the template: the first 16 hex digits of its hash. It is known
+	// in anonymous events, too.
+	Mailing string
 	// Recipient is the address, where it is known and may be kept.
 	Recipient string
 	Campaign  string
@@ -61,7 +65,8 @@ type Event struct {
 	// Machine lists why this hit is not thought to be a person's; 0 means that
 	// nothing speaks against one.
 	Machine Machine
-	// First marks the first human open, or click, of this message.
+	// First marks the first human open, or click, of this message, as far as the
+	// process that saw it knows (see [Mail]). The statistics count on their own.
 	First bool
 
 	// For Deferred, Bounced, Rejected and Complained: why.
@@ -81,6 +86,34 @@ type Event struct {
 
 // Machine is a set of reasons to think that a hit was not a person's.
 type Machine uint16
+
+// Mail is what a host knows of a mail, to complete the events of its hits.
+type Mail struct {
+	Recipient string
+	Campaign  string
+	Stream    string
+	Tenant    string
+	Tags      []string
+	Meta      map[string]string
+	// Delivered is when the receiving server took the mail; zero if not known.
+	Delivered time.Time
+	// Opened and Clicked say that a person has opened, or clicked, it before.
+	Opened, Clicked bool
+}
+
+// ErrUnknownMail is for a [Resolver] to return when it knows nothing of a mail.
+var ErrUnknownMail = errors.New("tracking: unknown mail")
+
+// Resolver tells about a mail or, when message is zero, about a mailing: then only
+// the campaign, stream, tenant and tags count. A [Sink] that also implements
+// Resolver completes the events that it is about to get. It is safe for concurrent
+// use.
+type Resolver interface {
+	Resolve(ctx context.Context, message ID, mailing string) (Mail, error)
+}
+
+// had reports whether this type of hit is old news.
+func (m *Mail) had(t Type) bool { return t == Opened && m.Opened || t == Clicked && m.Clicked }
 
 // Sink receives events. Implementations are safe for concurrent use and must not
 // retain the slice. An error means that none of the events may be taken as kept;

@@ -2,19 +2,28 @@ package tracking
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Tracker compiles messages into templates, and serves the links, pixels and
 // unsubscribe pages that are in them. It is safe for concurrent use.
 type Tracker struct {
-	opts   Options
-	signer *signer
+	opts     Options
+	signer   *signer
+	agents   agents
+	recorder *recorder
+	// ownPages says that the options give no pages.
+	ownPages bool
 	// base is the base URL without a trailing slash, prefix its path.
 	base, prefix string
 	// returnLocal and returnDomain enclose the token of a reverse-path.
@@ -38,14 +47,63 @@ type Options struct {
 	// the same for all mail of this sender. Empty leaves the field out.
 	FeedbackSender string
 
+	// Sink receives the events: opens and clicks in batches, out of any request's
+	// way and repeated until it takes them, unsubscribes before they are answered.
+	// Nil records nothing.
+	Sink Sink
+	// Resolve completes events, as [Resolver] says. Nil means the Sink, if that is
+	// a Resolver.
+	Resolve func(ctx context.Context, message ID, mailing string) (Mail, error)
+	// Consent is asked, before anything about a hit is recorded, what may be, so
+	// that a withdrawal also acts on mail that was sent before. It can only restrict
+	// Policy. After an error the hit is counted anonymously.
+	Consent func(ctx context.Context, message ID) (Policy, error)
+	// IgnorePrivacySignals records hits as others although they carry Sec-GPC: 1 or
+	// DNT: 1. Otherwise these are anonymous.
+	IgnorePrivacySignals bool
+
+	// Unsubscribe puts the recipient of e.Message on the suppression list or, when
+	// e.Type is Resubscribed, takes them off. It is called before the request is
+	// answered; after an error the client is told to come again. Nil leaves it to
+	// the Sink, which gets the same event. Without either, mail carries no
+	// unsubscribe fields.
+	Unsubscribe func(ctx context.Context, e Event) error
+	// Preferences serves the page where the recipient of message sets what mail to
+	// get, and how it may be tracked. Nil shows the unsubscribe page instead.
+	Preferences func(w http.ResponseWriter, r *http.Request, message ID)
+	// Pages has a template "unsubscribe" to use instead of our own; it is given a
+	// [Page].
+	Pages *template.Template
+
+	// Settle is how long hits wait for others of the same mail, so that scanners can
+	// be told by what they do together. Zero means 10 seconds; negative, not at all.
+	Settle time.Duration
+	// MaxAge is the age at which mail is no longer recorded. Its links work for
+	// ever. Zero means 400 days.
+	MaxAge time.Duration
+	// ClientIP tells who sent a request; not valid if unknown. Nil means the other
+	// end of the connection. Behind a proxy use [TrustProxies].
+	ClientIP func(*http.Request) netip.Addr
+	// Scanners are networks whose hits are machines', such as those of a mail
+	// security service.
+	Scanners []netip.Prefix
+
 	// Log receives what went wrong out of a caller's sight. Nil discards.
 	Log *slog.Logger
 }
+
+const (
+	defaultSettle = 10 * time.Second
+	defaultMaxAge = 400 * 24 * time.Hour
+)
 
 // New returns a tracker for links below baseURL, such as
 // "https://t.example.com", which must be https unless its host is this machine,
 // and must reach [Tracker.ServeHTTP]. A path is kept. The first key signs, all are
 // accepted. The errors of all faults are joined.
+//
+// Hits are recorded from a timer, so that a host only has to mount the tracker;
+// [Tracker.Close] records what still waits.
 func New(baseURL string, keys []Key, opts *Options) (*Tracker, error) {
 	t := &Tracker{}
 	if opts != nil {
@@ -64,6 +122,7 @@ func New(baseURL string, keys []Key, opts *Options) (*Tracker, error) {
 	}
 	t.base, t.prefix = strings.TrimSuffix(base.String(), "/"), strings.TrimSuffix(base.Path, "/")
 	t.signer = newSigner(keys)
+	t.recorder = newRecorder(&t.opts)
 	return t, nil
 }
 
@@ -72,8 +131,29 @@ func (t *Tracker) complete() []error {
 	o := &t.opts
 	faults := []error{o.Policy.check()}
 	o.Policy = Policy{Opens: cmp.Or(o.Policy.Opens, Individual), Clicks: cmp.Or(o.Policy.Clicks, Individual)}
+	o.Settle, o.MaxAge = cmp.Or(o.Settle, defaultSettle), cmp.Or(o.MaxAge, defaultMaxAge)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.ClientIP == nil {
+		o.ClientIP = remoteAddr
+	}
+	if known, ok := o.Sink.(Resolver); ok && o.Resolve == nil {
+		o.Resolve = known.Resolve
+	}
+	if o.Pages == nil {
+		o.Pages, t.ownPages = ownPages(), true
+	} else if o.Pages.Lookup(pageTemplate) == nil {
+		faults = append(faults, fmt.Errorf("tracking: Pages has no template %q", pageTemplate))
+	}
+	o.Scanners = slices.Clone(o.Scanners)
+	for _, p := range o.Scanners {
+		if !p.IsValid() {
+			faults = append(faults, fmt.Errorf("tracking: Scanners has the prefix %v", p))
+		}
+	}
+	if o.MaxAge < 0 {
+		faults = append(faults, fmt.Errorf("tracking: MaxAge %v is negative", o.MaxAge))
 	}
 	if n := len(o.FeedbackSender); n != 0 && (n < 5 || n > 15 || strings.ContainsAny(o.FeedbackSender, ": \t\r\n")) {
 		faults = append(faults, fmt.Errorf("tracking: FeedbackSender %q: use 5 to 15 characters without a colon or space", o.FeedbackSender))

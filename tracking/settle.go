@@ -1,0 +1,440 @@
+package tracking
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// hit is one open or click, as it came.
+type hit struct {
+	typ     Type
+	kind    tokenKind
+	id      ID
+	mailing mailing
+	link    uint16
+	url     string
+	at      time.Time
+	client  netip.Addr
+	agent   *agent
+	signals Machine
+	private bool // asked not to be tracked
+}
+
+// mailKey names the mail of a hit or, if that is anonymous, the client in the mailing.
+type mailKey struct {
+	anonymous bool
+	id        ID
+}
+
+// settling holds the hits of one mail until all that came at once can be judged.
+type settling struct {
+	key  mailKey
+	due  time.Time
+	hits []hit
+}
+
+const (
+	// maxHits bounds the hits that wait; beyond it the oldest wait no longer, and
+	// beyond the double new ones are dropped.
+	maxHits = 1 << 16
+	// maxTogether bounds the hits of one mail that are judged together.
+	maxTogether = 256
+	// maxOutbox bounds the events that wait for the sink.
+	maxOutbox = 1 << 16
+	// maxRecord is the most events in one call of the sink.
+	maxRecord = 500
+	// flushPause keeps flushes apart, so that a busy server has batches.
+	flushPause = 50 * time.Millisecond
+	// hookTimeout bounds one call of Consent or Resolve, recordTimeout one of the sink.
+	hookTimeout   = 5 * time.Second
+	recordTimeout = 30 * time.Second
+	// The pause after a failure of the sink doubles between these.
+	minRetry = time.Second
+	maxRetry = time.Minute
+)
+
+// recorder takes hits from the handler, and hands events to the sink from a timer.
+type recorder struct {
+	opts  *Options
+	nets  networks
+	seed  maphash.Seed
+	seen  seen
+	timer *time.Timer
+	// busy has a place for whoever flushes.
+	busy chan struct{}
+
+	mu      sync.Mutex // guards all below
+	mails   map[mailKey]*settling
+	order   []*settling // by due
+	held    int
+	armed   bool
+	closed  bool
+	dropped int64
+
+	// The rest belongs to whoever flushes.
+	outbox   []Event
+	failures int
+	retryAt  time.Time
+}
+
+func newRecorder(opts *Options) *recorder {
+	return &recorder{
+		opts:  opts,
+		nets:  newNetworks(opts.Scanners),
+		seed:  maphash.MakeSeed(),
+		busy:  make(chan struct{}, 1),
+		mails: make(map[mailKey]*settling),
+	}
+}
+
+// add takes a hit. It does not block.
+func (r *recorder) add(h hit) {
+	key := r.keyOf(&h)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.held >= 2*maxHits {
+		r.dropped++
+		return
+	}
+	m := r.mails[key]
+	if m == nil {
+		m = &settling{key: key, due: h.at.Add(max(r.opts.Settle, 0))}
+		r.mails[key] = m
+		r.order = append(r.order, m)
+	}
+	m.hits = append(m.hits, h)
+	if len(m.hits) == maxTogether {
+		delete(r.mails, key)
+	}
+	r.held++
+	if !r.armed || r.held == maxHits {
+		r.arm(r.pause(h.at))
+	}
+}
+
+func (r *recorder) keyOf(h *hit) mailKey {
+	if h.kind != kindAnonymous {
+		return mailKey{id: h.id}
+	}
+	key := mailKey{anonymous: true}
+	copy(key.id[:], h.mailing[:])
+	var b [16]byte = h.client.As16()
+	sum := maphash.Bytes(r.seed, b[:]) ^ maphash.String(r.seed, h.agent.full)
+	for i := range 8 {
+		key.id[8+i] = byte(sum >> (8 * i))
+	}
+	return key
+}
+
+// pause is how long the oldest mail still waits. The caller holds mu.
+func (r *recorder) pause(now time.Time) time.Duration {
+	if r.held >= maxHits {
+		return 0
+	}
+	return r.order[0].due.Sub(now)
+}
+
+// arm sets the timer. The caller holds mu.
+func (r *recorder) arm(d time.Duration) {
+	r.armed = true
+	if r.timer == nil {
+		r.timer = time.AfterFunc(d, func() { r.flush(context.Background()) })
+		return
+	}
+	r.timer.Reset(d)
+}
+
+// flush hands over what is due, and sets the timer for what is not.
+func (r *recorder) flush(ctx context.Context) {
+	r.busy <- struct{}{}
+	defer func() { <-r.busy }()
+	r.judge(ctx, time.Now())
+	r.deliver(ctx)
+	r.rearm()
+}
+
+func (r *recorder) rearm() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.armed = false
+	now := time.Now()
+	switch {
+	case r.closed:
+	case len(r.order) > 0:
+		r.arm(max(r.pause(now), flushPause))
+	case len(r.outbox) > 0:
+		r.arm(max(r.retryAt.Sub(now), flushPause))
+	}
+}
+
+// judge moves what is due by now to the outbox, as events.
+func (r *recorder) judge(ctx context.Context, now time.Time) {
+	mails := make(map[mailing]Mail)
+	for {
+		m := r.take(now)
+		if m == nil {
+			return
+		}
+		events := r.events(ctx, m, mails)
+		if free := maxOutbox - len(r.outbox); len(events) > free {
+			r.drop(len(events) - free)
+			events = events[:free]
+		}
+		r.outbox = append(r.outbox, events...)
+	}
+}
+
+// take removes the oldest mail, if it is due or there are too many.
+func (r *recorder) take(now time.Time) *settling {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.order) == 0 || r.held < maxHits && r.order[0].due.After(now) {
+		return nil
+	}
+	m := r.order[0]
+	r.order[0], r.order = nil, r.order[1:]
+	if r.mails[m.key] == m {
+		delete(r.mails, m.key)
+	}
+	r.held -= len(m.hits)
+	return m
+}
+
+func (r *recorder) drop(n int) {
+	r.mu.Lock()
+	r.dropped += int64(n)
+	r.mu.Unlock()
+	r.opts.Log.Error("tracking: events dropped: the sink is too slow or failing", "events", n)
+}
+
+// deliver hands the outbox to the sink, until it is empty or the sink fails.
+func (r *recorder) deliver(ctx context.Context) {
+	if time.Now().Before(r.retryAt) {
+		return
+	}
+	for len(r.outbox) > 0 {
+		n := min(len(r.outbox), maxRecord)
+		if err := r.record(ctx, r.outbox[:n]); err != nil {
+			r.failures++
+			pause := min(minRetry<<min(r.failures-1, 10), maxRetry)
+			r.retryAt = time.Now().Add(pause)
+			r.opts.Log.Warn("tracking: sink failed", "err", err, "waiting", len(r.outbox), "retry", pause)
+			return
+		}
+		r.failures = 0
+		r.outbox = r.outbox[n:]
+	}
+	r.outbox = nil
+}
+
+func (r *recorder) record(ctx context.Context, events []Event) error {
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	return r.opts.Sink.Record(ctx, events)
+}
+
+// close hands over everything at once. What comes later is dropped.
+func (r *recorder) close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closed = true
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	r.mu.Unlock()
+	select {
+	case r.busy <- struct{}{}:
+		defer func() { <-r.busy }()
+	case <-ctx.Done():
+		return fmt.Errorf("tracking: close: the sink is still busy: %w", context.Cause(ctx))
+	}
+	r.judge(ctx, time.Unix(1<<40, 0))
+	for r.retryAt = (time.Time{}); len(r.outbox) > 0; {
+		r.deliver(ctx)
+		if len(r.outbox) == 0 {
+			break
+		}
+		select {
+		case <-time.After(time.Until(r.retryAt)):
+		case <-ctx.Done():
+			return fmt.Errorf("tracking: close: %d events not recorded: %w", len(r.outbox), context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// events judges the hits of one mail. Mails keeps what
+// is known of mailings.
+func (r *recorder) events(ctx context.Context, m *settling, mails map[mailing]Mail) []Event {
+	policy := r.policy(ctx, m)
+	mail := r.resolve(ctx, m, mails)
+	for i := range m.hits {
+		r.mark(&m.hits[i], mail.Delivered)
+	}
+	markSweep(m.hits)
+	var events []Event
+	for _, h := range m.hits {
+		e, keep := r.event(h, policy, mail)
+		if keep && !slices.ContainsFunc(events, func(have Event) bool { return have.ID == e.ID }) {
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+// policy asks for the recipient's consent. Without an answer, hits are anonymous.
+func (r *recorder) policy(ctx context.Context, m *settling) Policy {
+	if r.opts.Consent == nil || m.key.anonymous {
+		return r.opts.Policy
+	}
+	ctx, cancel := context.WithTimeout(ctx, hookTimeout)
+	defer cancel()
+	given, err := r.opts.Consent(ctx, m.key.id)
+	if err == nil {
+		err = given.check()
+	}
+	if err != nil {
+		r.opts.Log.Warn("tracking: no answer about consent, counting anonymously", "message", m.key.id, "err", err)
+		given = Policy{Opens: Anonymous, Clicks: Anonymous}
+	}
+	return r.opts.Policy.restrict(given)
+}
+
+// resolve asks what is known of the mail.
+func (r *recorder) resolve(ctx context.Context, m *settling, mails map[mailing]Mail) Mail {
+	if r.opts.Resolve == nil {
+		return Mail{}
+	}
+	of := m.hits[0].mailing
+	if !m.key.anonymous {
+		return r.ask(ctx, m.key.id, of.String())
+	}
+	mail, known := mails[of]
+	if !known {
+		mail = r.ask(ctx, ID{}, of.String())
+		mails[of] = mail
+	}
+	return mail
+}
+
+func (r *recorder) ask(ctx context.Context, id ID, of string) Mail {
+	ctx, cancel := context.WithTimeout(ctx, hookTimeout)
+	defer cancel()
+	mail, err := r.opts.Resolve(ctx, id, of)
+	if err != nil && !errors.Is(err, ErrUnknownMail) {
+		r.opts.Log.Warn("tracking: mail not resolved", "message", id, "mailing", of, "err", err)
+	}
+	return mail
+}
+
+// mark adds what speaks for a machine in a single hit.
+func (r *recorder) mark(h *hit, delivered time.Time) {
+	h.signals |= h.agent.signals
+	if r.nets.contains(h.client) {
+		h.signals |= MachineNetwork
+	}
+	if delivered.IsZero() && h.kind != kindAnonymous {
+		delivered = h.id.Time()
+	}
+	if !delivered.IsZero() && h.at.Sub(delivered) < fastest {
+		h.signals |= MachineTooFast
+	}
+}
+
+// event makes an event of a hit, as far as the policy allows; false if not at all.
+func (r *recorder) event(h hit, policy Policy, mail Mail) (Event, bool) {
+	mode := h.mode(policy)
+	if mode == Off {
+		return Event{}, false
+	}
+	e := Event{
+		Type: h.typ, Time: h.at.UTC(), Mailing: h.mailing.String(),
+		Campaign: mail.Campaign, Stream: mail.Stream, Tenant: mail.Tenant, Tags: mail.Tags,
+		URL: h.url, Link: int(h.link), Machine: h.signals,
+	}
+	h.showClient(&e, mode)
+	if mode > Anonymous {
+		e.Message, e.Recipient, e.Meta = h.id, mail.Recipient, mail.Meta
+		e.First = e.Machine == 0 && !mail.had(h.typ) && r.seen.add(h.typ, h.id)
+	}
+	e.ID = EventID(h.typ, e.Message, h.mailing.String(), strconv.Itoa(int(h.link)), r.bucket(&h), strconv.FormatInt(h.at.Unix(), 10))
+	return e, true
+}
+
+// mode is what may be kept of a hit.
+func (h *hit) mode(policy Policy) Mode {
+	mode := policy.Opens
+	if h.typ == Clicked {
+		mode = policy.Clicks
+	}
+	switch h.kind {
+	case kindAnonymous:
+		mode = mode.restrict(Anonymous)
+	case kindEngage:
+		mode = mode.restrict(Individual)
+	}
+	if h.private {
+		mode = mode.restrict(Anonymous)
+	}
+	return mode
+}
+
+// showClient tells who asked, as far as the mode allows.
+func (h *hit) showClient(e *Event, mode Mode) {
+	switch mode {
+	case Full:
+		e.UserAgent, e.IP = h.agent.full, h.client
+	case Individual:
+		e.UserAgent = h.agent.family
+		if !h.agent.proxied {
+			e.IP = shorten(h.client)
+		}
+	case Anonymous:
+		e.UserAgent = h.agent.family
+	}
+}
+
+// bucket tells clients apart, in a way that means nothing outside this process.
+func (r *recorder) bucket(h *hit) string {
+	b := h.client.As16()
+	return strconv.FormatUint(maphash.Bytes(r.seed, b[:])^maphash.String(r.seed, h.agent.full), 36)
+}
+
+// String is the form of [Event.Mailing].
+func (m mailing) String() string { return hex.EncodeToString(m[:]) }
+
+// seen remembers the mails that a person opened or clicked, the latest of them.
+// It belongs to whoever flushes.
+type seen struct {
+	young, old map[seenKey]struct{}
+}
+
+type seenKey struct {
+	typ Type
+	id  ID
+}
+
+// maxSeen bounds each half of what is remembered.
+const maxSeen = 1 << 16
+
+// add reports whether this is news.
+func (s *seen) add(t Type, id ID) bool {
+	k := seenKey{t, id}
+	_, young := s.young[k]
+	_, old := s.old[k]
+	if young || old {
+		return false
+	}
+	if s.young == nil || len(s.young) >= maxSeen {
+		s.young, s.old = make(map[seenKey]struct{}), s.young
+	}
+	s.young[k] = struct{}{}
+	return true
+}
