@@ -475,7 +475,7 @@ func (b *builder) pagePath(field string) string {
 	switch {
 	case field == fieldUnsubscribe && b.t.unsubscribes():
 		return pathUnsubscribe
-	case field == fieldPreferences:
+	case field == fieldPreferences && (b.t.unsubscribes() || b.t.opts.Preferences != nil):
 		return pathPreferences
 	}
 	return ""
@@ -592,9 +592,8 @@ func (b *builder) link(index uint16, url string, original []byte) {
 	b.hole(op{kind: opLink, link: index, on: on, tail: []byte(softBreak), off: append(off, softBreak...)})
 }
 
-// unsubscribes reports whether the tracker serves unsubscribe pages, which it does
-// not yet.
-func (t *Tracker) unsubscribes() bool { return false }
+// unsubscribes reports whether there is somewhere to put an unsubscribe.
+func (t *Tracker) unsubscribes() bool { return t.opts.Unsubscribe != nil || t.opts.Sink != nil }
 
 // skipReason says why the tracker does not follow clicks on a web URL.
 func (t *Tracker) skipReason(url string) string {

@@ -2,6 +2,7 @@ package tracking_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/mail"
@@ -22,6 +23,8 @@ var testKeys = []tracking.Key{{ID: 1, Secret: bytes.Repeat([]byte{7}, 32)}}
 
 // testID is of a fixed time, 2023-11-14 22:13:20 UTC.
 var testID = tracking.ID{0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x00, 0x70, 1, 0x80, 2, 3, 4, 5, 6, 7, 8}
+
+var discard = tracking.SinkFunc(func(context.Context, []tracking.Event) error { return nil })
 
 func newTracker(t testing.TB, opts *tracking.Options) *tracking.Tracker {
 	t.Helper()
@@ -98,14 +101,14 @@ func recipient(fields ...string) *tracking.Recipient {
 
 func TestCompileWhole(t *testing.T) {
 	t.Parallel()
-	tracker := newTracker(t, &tracking.Options{FeedbackSender: "franqueo1", ReturnPath: "bounce.example.com"})
+	tracker := newTracker(t, &tracking.Options{FeedbackSender: "franqueo1", ReturnPath: "bounce.example.com", Sink: discard})
 	p := compile(t, tracker, &tracking.Message{
 		From:    mail.Address{Name: "Tienda Ñandú, S.L.", Address: "hola@tienda.example"},
 		ReplyTo: []mail.Address{{Address: "ayuda@tienda.example"}},
 		Subject: "Hola {{name}}: tu pedido {{order}}",
 		HTML: "<html><body style='color:{{color}}'>\n<p>Hola <b>{{name}}</b></p>\n<a href=\"https://tienda.example/?a=1&amp;b=2\">ver</a>" +
 			"<a href='https://tienda.example/p/{{order}}?n={{name}}'>pedido</a> <a href={{link}}>otro</a>" +
-			"<img src=cid:logo></body></html>\n",
+			"<img src=cid:logo><a href=\"{{unsubscribe}}\">baja</a></body></html>\n",
 		Campaign: "otoño", Stream: "news", Tenant: "acme", ListID: "news.tienda.example", UnsubscribeMail: "baja@tienda.example",
 		Header: textproto.MIMEHeader{"X-Entity-Ref-Id": {"{{order}}"}, "Organization": {"Tienda Ñandú"}},
 		Parts: []tracking.Part{
@@ -120,7 +123,8 @@ func TestCompileWhole(t *testing.T) {
 	header, parts := leaves(t, got)
 	for name, want := range map[string]string{
 		"Subject": "Hola Lucía <Ñ>: tu pedido A/1 2&3", "X-Entity-Ref-Id": "A/1 2&3", "Organization": "Tienda Ñandú",
-		"Date": "Tue, 14 Nov 2023 22:13:20 +0000", "Feedback-Id": "oto-o:news:acme:franqueo1",
+		"List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+		"Date":                  "Tue, 14 Nov 2023 22:13:20 +0000", "Feedback-Id": "oto-o:news:acme:franqueo1",
 	} {
 		text, err := header.Text(name)
 		require.NoError(t, err)

@@ -66,33 +66,50 @@ const (
 )
 
 // appendEncodedWords appends s as encoded words, none of which splits a
-// character.
+// character. Bytes that are no UTF-8 are kept.
 func appendEncodedWords[T string | []byte](dst []byte, s T) []byte {
 	room := 0 // columns left for the text of the open word
 	for i := 0; i < len(s); {
-		char, n := character(s, i)
-		width := encodedWidth(char[:n])
+		end, width := character(s, i)
 		if room < width {
 			dst, room = appendWordOpen(dst, i > 0)
 		}
-		dst = appendEncoded(dst, char[:n])
 		room -= width
-		i += max(1, n)
+		for ; i < end; i++ {
+			if c := s[i]; wordBytes[c] != 0 {
+				dst = append(dst, wordBytes[c])
+			} else {
+				dst = append(dst, '=', upperHex[c>>4], upperHex[c&15])
+			}
+		}
 	}
 	return append(dst, wordClose...)
 }
 
-// character returns the n bytes of the character at s[i:]; a question mark stands
-// for a byte that is no UTF-8.
-func character[T string | []byte](s T, i int) (char [utf8.UTFMax]byte, n int) {
-	end := copy(char[:], s[i:])
-	r, n := utf8.DecodeRune(char[:end])
-	if r == utf8.RuneError {
-		n = 1
-		char[0] = '?'
+// character returns the end of the character at s[i:], and how wide it is when
+// encoded.
+func character[T string | []byte](s T, i int) (end, width int) {
+	if wordBytes[s[i]] != 0 {
+		return i + 1, 1
 	}
-	return char, n
+	end = i + 1
+	for s[i] >= utf8.RuneSelf && end < len(s) && end < i+utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end++
+	}
+	return end, 3 * (end - i)
 }
+
+// wordBytes gives, for the bytes that need no encoding in any encoded word (RFC
+// 2047, section 5, rule 3), what stands for them.
+var wordBytes = func() (table [256]byte) {
+	for c := range table {
+		if isAlnum(byte(c)) || strings.IndexByte("!*+-/", byte(c)) >= 0 {
+			table[c] = byte(c)
+		}
+	}
+	table[' '] = '_'
+	return table
+}()
 
 // appendWordOpen begins a word, on a new line if another is open or there is
 // little room, and returns the columns that are left for its text.
@@ -105,32 +122,6 @@ func appendWordOpen(dst []byte, open bool) ([]byte, int) {
 	}
 	room := min(maxWord, maxLine-column(dst)) - len(wordOpen) - len(wordClose)
 	return append(dst, wordOpen...), room
-}
-
-func encodedWidth(char []byte) int {
-	if isWordByte(char[0]) || char[0] == ' ' {
-		return 1
-	}
-	return 3 * len(char)
-}
-
-func appendEncoded(dst, char []byte) []byte {
-	switch {
-	case char[0] == ' ':
-		return append(dst, '_')
-	case isWordByte(char[0]):
-		return append(dst, char[0])
-	}
-	for _, c := range char {
-		dst = append(dst, '=', upperHex[c>>4], upperHex[c&15])
-	}
-	return dst
-}
-
-// isWordByte reports whether c stands for itself in every encoded word (RFC 2047,
-// section 5, rule 3).
-func isWordByte(c byte) bool {
-	return isAlnum(c) || strings.IndexByte("!*+-/", c) >= 0
 }
 
 // appendAddress appends an address with its name.
@@ -189,7 +180,7 @@ func isAtoms(name string) bool {
 }
 
 func isAtext(c byte) bool {
-	return isAlnum(c) || c >= utf8.RuneSelf || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+	return isAlnum(c) || c >= utf8.RuneSelf || c > ' ' && strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
 }
 
 // appendAddrSpec appends an address that checkAddress accepted, its domain as
@@ -279,5 +270,10 @@ func needsUTF8(addr string) bool {
 // hasControl reports whether s holds a control character, which no header field
 // can carry.
 func hasControl(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
 }

@@ -223,7 +223,7 @@ func (c *copyState) envelope() Envelope {
 	c.scratch = append(append(c.scratch[:0], c.token(kindReturn)...), '@')
 	c.scratch = append(c.scratch, p.domain...)
 	n := len(c.scratch)
-	c.scratch = p.tracker.appendReturnPath(c.scratch, c.id)
+	c.scratch = c.appendReturnPath(c.scratch)
 	both := string(c.scratch)
 	e.MessageID = both[:n]
 	if len(both) > n {
@@ -231,6 +231,19 @@ func (c *copyState) envelope() Envelope {
 	}
 	c.p, c.r = nil, nil
 	return e
+}
+
+// appendReturnPath does what the tracker's does, with the token that is made
+// already.
+func (c *copyState) appendReturnPath(dst []byte) []byte {
+	t := c.p.tracker
+	if t.returnDomain == "" {
+		return dst
+	}
+	var raw [recipientRaw]byte
+	_, _ = urlEncoding.Decode(raw[:], c.token(kindReturn)) // our own
+	dst = lowerEncoding.AppendEncode(append(dst, t.returnLocal...), raw[:])
+	return append(dst, t.returnDomain...)
 }
 
 // token returns the recipient's token of a kind.
@@ -247,7 +260,7 @@ func (c *copyState) append(dst []byte, o *op) []byte {
 	case opTo:
 		return appendAddress(dst, c.r.To)
 	case opDate:
-		return c.date.AppendFormat(dst, dateFormat)
+		return appendDate(dst, c.date)
 	case opToken:
 		return append(dst, c.token(o.token)...)
 	case opText:
@@ -265,8 +278,23 @@ func (c *copyState) append(dst []byte, o *op) []byte {
 	return dst
 }
 
-// dateFormat is that of RFC 5322, section 3.3.
-const dateFormat = "Mon, 02 Jan 2006 15:04:05 -0700"
+// appendDate appends a date in UTC as RFC 5322, section 3.3 writes it, faster than
+// time.Format.
+func appendDate(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	dst = append(append(dst, t.Weekday().String()[:3]...), ", "...)
+	dst = append(append2(dst, day), ' ')
+	dst = append(append(dst, month.String()[:3]...), ' ')
+	dst = append(append2(append2(dst, year/100), year%100), ' ')
+	dst = append(append2(dst, hour), ':')
+	dst = append(append2(dst, minute), ':')
+	return append(append2(dst, second), " +0000"...)
+}
+
+// append2 appends the last two digits of n.
+func append2(dst []byte, n int) []byte { return append(dst, '0'+byte(n/10%10), '0'+byte(n%10)) }
 
 // appendSwitch appends a URL with the recipient's token, or what stands in its
 // place if hits are not followed.
