@@ -28,10 +28,12 @@ import (
 type Store interface {
 	// Put stores a template, unless one of the same hash is known, and jobs, all or
 	// nothing. It returns one Accepted for each job, in order. A job whose ID is
-	// known, or whose key is known with the same content, changes nothing; a job
-	// whose key is known with other content fails the whole batch with a
+	// known, or whose key is known with the same digest, changes nothing; a job
+	// whose key is known with another digest fails the whole batch with a
 	// [*KeyError]. A job whose flow is held is stored as held.
-	// A batch that would exceed the store's limit is refused with [ErrFull].
+	// A batch that would exceed the store's limit is refused with [ErrFull], and
+	// one without a template whose hash is unknown with [ErrNotFound].
+	// A job's State can be Ready or Held.
 	Put(ctx context.Context, b *Batch) ([]Accepted, error)
 
 	// Template returns the stored template of this hash, or [ErrNotFound]. The
@@ -45,20 +47,27 @@ type Store interface {
 
 	// Claim leases up to N due jobs of each named flow, oldest due time first, until
 	// the given time. A job whose lease has run out is due again. Each claim of a
-	// job gets a greater token than the one before, and Attempt is one more than
-	// the number of counted attempts.
+	// job gets a greater token than the one before, also across restarts, and
+	// Attempt is one more than the number of counted attempts. A store that one
+	// process owns may keep leases in memory: after a restart all leased jobs are
+	// due as before their claim.
 	Claim(ctx context.Context, now, until time.Time, flows []FlowClaim) ([]Lease, error)
 
 	// Settle ends or extends leases, and stores the events that go with the changes,
 	// in one step. A change whose token is not that of the current lease is
 	// skipped with its events, and its ID returned. A lease that has run out but
-	// was not claimed again can still be settled.
+	// was not claimed again can still be settled. Settled again after success, a
+	// change is stale.
 	Settle(ctx context.Context, changes []Change) (stale []tracking.ID, err error)
 
 	// Apply does what action says to every job that the filter matches, and returns
 	// how many it changed. Hold by lane, tenant or campaign also holds what
-	// arrives later, until released, also across restarts. A leased job is left to
-	// its lease: cancelled and held take effect when it is settled as deferred.
+	// arrives later, also across restarts, until a Release whose filter covers it: a
+	// Release of a campaign ends the holds of that campaign in any lane, and not
+	// the hold of a lane. Filters that set anything else are about stored jobs only.
+	// A leased job is left to its lease: cancelled and held take effect when it is
+	// settled as Ready or when the lease runs out, and Retry changes it only if it
+	// had been cancelled.
 	Apply(ctx context.Context, f Filter, action Action, now time.Time) (int, error)
 
 	// List returns up to limit jobs that the filter matches, in the order of their
@@ -82,6 +91,10 @@ var (
 	ErrCorrupt = errors.New("queue: stored data is damaged or of an unknown version")
 	// ErrLocked is wrapped when another process holds the file.
 	ErrLocked = errors.New("queue: held by another process")
+	// ErrNoSpace is wrapped when the disk is full, and ErrReadOnly when it, or the
+	// file, cannot be written. What was stored stays readable.
+	ErrNoSpace  = errors.New("queue: no space left")
+	ErrReadOnly = errors.New("queue: cannot be written")
 )
 
 // KeyError says that an idempotency key came again with other content.
@@ -128,8 +141,12 @@ type Job struct {
 	// Recipient is the encoded recipient (see encodeRecipient): all that rendering
 	// needs beside the template. Its first byte is a version.
 	Recipient []byte
+	// Stream, Tags and Meta label the events of the job.
+	Stream string
+	Tags   []string
+	Meta   map[string]string
 	// Key is the idempotency key; empty if there is none. Digest tells contents
-	// apart that come with the same key.
+	// apart that come with the same key. A key is known while its job is kept.
 	Key    string
 	Digest [16]byte
 
@@ -159,7 +176,10 @@ const (
 
 // Batch is what one Put stores.
 type Batch struct {
-	Hash     Hash
+	// Hash is that of Template, and of the Template of every job; jobs may leave
+	// theirs zero.
+	Hash Hash
+	// Template may be nil if the store has it.
 	Template []byte
 	Jobs     []Job
 }
@@ -248,8 +268,10 @@ type FlowStats struct {
 	Oldest time.Time
 }
 
-// Journal keeps events. Record keeps one row for each event ID. An event that names
-// only its message gets recipient and labels from the job. In the same step an
+// Journal keeps events. Record keeps one row for each event ID, that of the first,
+// with its time in milliseconds. Where an event names a stored job as its Message,
+// what it leaves empty of recipient, campaign, stream, tenant, tags and meta is
+// filled in from the job; so are the events of a [Change]. In the same step an
 // Unsubscribed event puts the recipient on the [SuppressionList] for the job's
 // stream, and a Resubscribed one takes that entry off: [ByUnsubscribe] makes it.
 type Journal interface {

@@ -1,0 +1,271 @@
+package sqlitequeue
+
+import (
+	"bytes"
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"strings"
+
+	"github.com/franqueo/franqueo/queue"
+	"github.com/franqueo/franqueo/queue/internal/schedule"
+	"github.com/franqueo/franqueo/tracking"
+)
+
+// Put stores a template and jobs.
+func (s *Store) Put(ctx context.Context, b *queue.Batch) ([]queue.Accepted, error) {
+	if err := schedule.CheckBatch(b); err != nil {
+		return nil, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	var accepted []queue.Accepted
+	err := s.write(ctx, func(w *writer) (err error) {
+		accepted, err = s.put(w, b)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return accepted, nil
+}
+
+// put looks for all reasons to refuse before it writes.
+func (s *Store) put(w *writer, b *queue.Batch) ([]queue.Accepted, error) {
+	template, known, err := w.template(b.Hash)
+	if err != nil {
+		return nil, err
+	}
+	if !known && b.Template == nil {
+		return nil, fmt.Errorf("%w: template %x", queue.ErrNotFound, b.Hash[:])
+	}
+	accepted, fresh, err := w.sift(b.Jobs)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.reserve(w, len(fresh)); err != nil {
+		return nil, err
+	}
+	if !known {
+		template, err = w.insert("INSERT INTO template (hash, content) VALUES (?, ?)", b.Hash[:], b.Template)
+		if err != nil {
+			return nil, err
+		}
+		w.rememberTemplate(b.Hash, template)
+	}
+	if w.used != nil {
+		w.used[template] = true
+	}
+	return accepted, s.add(w, fresh, template)
+}
+
+// template is the number of a stored template.
+func (w *writer) template(hash queue.Hash) (int64, bool, error) {
+	if n, ok := w.templates[hash]; ok {
+		return n, true, nil
+	}
+	n, err := w.number("SELECT id FROM template WHERE hash = ?", hash[:])
+	if err != nil || n == 0 {
+		return 0, false, err
+	}
+	w.rememberTemplate(hash, n)
+	return n, true, nil
+}
+
+func (w *writer) rememberTemplate(hash queue.Hash, n int64) {
+	if len(w.templates) >= cacheSize {
+		clear(w.templates)
+	}
+	w.templates[hash] = n
+}
+
+// reserve refuses n jobs more than the limit allows, and keeps their places until
+// the transaction ends.
+func (s *Store) reserve(w *writer, n int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n > 0 && s.schedule.Len()+w.coming+n > s.opts.Limit {
+		return fmt.Errorf("%w: %d jobs wait, and the limit is %d", queue.ErrFull, s.schedule.Len()+w.coming, s.opts.Limit)
+	}
+	w.coming += n
+	return nil
+}
+
+// sift tells the jobs that are new from those that are known, by ID or by key.
+func (w *writer) sift(jobs []queue.Job) ([]queue.Accepted, []*queue.Job, error) {
+	accepted := make([]queue.Accepted, len(jobs))
+	fresh := make([]*queue.Job, 0, len(jobs))
+	batch := siftedBatch{newest: w.newest}
+	for i := range jobs {
+		job := &jobs[i]
+		first, err := w.first(&batch, job)
+		if err != nil {
+			return nil, nil, err
+		}
+		accepted[i] = queue.Accepted{ID: first, Known: !first.IsZero()}
+		if first.IsZero() {
+			accepted[i].ID = job.ID
+			fresh = append(fresh, job)
+			batch.add(job)
+		}
+	}
+	return accepted, fresh, nil
+}
+
+// siftedBatch is what is known of the new jobs of a batch.
+type siftedBatch struct {
+	newest tracking.ID // no less than any ID in the file or the batch
+	ids    map[tracking.ID]bool
+	keys   map[string]*queue.Job
+}
+
+func (b *siftedBatch) add(job *queue.Job) {
+	if b.ids == nil {
+		b.ids, b.keys = map[tracking.ID]bool{}, map[string]*queue.Job{}
+	}
+	if bytes.Compare(job.ID[:], b.newest[:]) > 0 {
+		b.newest = job.ID
+	}
+	b.ids[job.ID] = true
+	if job.Key != "" {
+		b.keys[job.Key] = job
+	}
+}
+
+// first is the ID under which a job is known already, or zero.
+func (w *writer) first(b *siftedBatch, job *queue.Job) (tracking.ID, error) {
+	// IDs ascend, so nearly all are newer than all others: no need to look.
+	if bytes.Compare(job.ID[:], b.newest[:]) <= 0 {
+		if b.ids[job.ID] {
+			return job.ID, nil
+		}
+		n, err := w.number("SELECT 1 FROM job WHERE id = ?", job.ID[:])
+		if err != nil {
+			return tracking.ID{}, err
+		}
+		if n == 1 {
+			return job.ID, nil
+		}
+	}
+	if job.Key == "" {
+		return tracking.ID{}, nil
+	}
+	return w.firstWithKey(b, job)
+}
+
+func (w *writer) firstWithKey(b *siftedBatch, job *queue.Job) (tracking.ID, error) {
+	var first queue.Job
+	if same := b.keys[job.Key]; same != nil {
+		first = *same
+	} else {
+		err := w.query(context.Background(), func(v []driver.Value) error {
+			copy(first.Digest[:], blob(v[1]))
+			return scanID(&first.ID, v[0])
+		}, "SELECT id, digest FROM job WHERE key = ?", job.Key)
+		if err != nil {
+			return tracking.ID{}, err
+		}
+	}
+	if !first.ID.IsZero() && first.Digest != job.Digest {
+		return tracking.ID{}, &queue.KeyError{Key: job.Key, First: first.ID}
+	}
+	return first.ID, nil
+}
+
+// rowsAtOnce is how many rows a statement inserts when there are so many.
+const rowsAtOnce = 32
+
+const jobColumns = "id, flow, template, state, attempts, due, expires, address, recipient, stream, tags, meta, key, digest, sum, last"
+
+var jobFields = strings.Count(jobColumns, ",") + 1
+
+var (
+	insertJob  = insertJobs(1)
+	insertMany = insertJobs(rowsAtOnce)
+)
+
+func insertJobs(rows int) string {
+	row := "(?" + strings.Repeat(", ?", jobFields-1) + ")"
+	return "INSERT INTO job (" + jobColumns + ") VALUES " + row + strings.Repeat(", "+row, rows-1)
+}
+
+// add inserts new jobs.
+func (s *Store) add(w *writer, jobs []*queue.Job, template int64) error {
+	states := s.arrivals(jobs)
+	sql, size := insertMany, rowsAtOnce
+	var args []driver.Value
+	for start := 0; start < len(jobs); start += size {
+		if len(jobs)-start < rowsAtOnce {
+			sql, size = insertJob, 1
+		}
+		args = args[:0]
+		for i := start; i < start+size; i++ {
+			flow, err := w.flow(jobs[i].Flow)
+			if err != nil {
+				return err
+			}
+			args = appendRow(args, jobs[i], flow, template, states[i])
+		}
+		if _, err := w.exec(sql, args...); err != nil {
+			return err
+		}
+	}
+	for _, job := range jobs {
+		if bytes.Compare(job.ID[:], w.newest[:]) > 0 {
+			w.newest = job.ID
+		}
+	}
+	w.onCommit(func() {
+		for i, job := range jobs {
+			s.schedule.Add(job.ID, job.Flow, job.Due, states[i])
+		}
+	})
+	return nil
+}
+
+// arrivals are the states in which jobs are stored.
+func (s *Store) arrivals(jobs []*queue.Job) []queue.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]queue.State, len(jobs))
+	for i, job := range jobs {
+		if out[i] = job.State; job.State == queue.Ready {
+			out[i] = s.schedule.Holds().Arrival(job.Flow)
+		}
+	}
+	return out
+}
+
+func appendRow(args []driver.Value, job *queue.Job, flow, template int64, state queue.State) []driver.Value {
+	tags, meta := encodeTags(job.Tags), encodeMeta(job.Meta)
+	var digest driver.Value
+	if job.Key != "" {
+		digest = job.Digest[:]
+	}
+	return append(args,
+		job.ID[:], flow, template, int64(state), int64(job.Attempts), schedule.Millis(job.Due), schedule.Millis(job.Expires),
+		job.Address, filled(job.Recipient), orNull(job.Stream), tags, meta, orNull(job.Key), digest,
+		int64(checksum(job, flow, template)), orNull(job.Last))
+}
+
+// flow is the number of a flow, which is made if need be.
+func (w *writer) flow(f queue.Flow) (int64, error) {
+	if n, ok := w.flows[f]; ok {
+		return n, nil
+	}
+	key := []driver.Value{f.Lane, int64(f.Priority), f.Tenant, f.Campaign}
+	n, err := w.number("SELECT id FROM flow WHERE lane = ? AND priority = ? AND tenant = ? AND campaign = ?", key...)
+	if err == nil && n == 0 {
+		n, err = w.insert("INSERT INTO flow (lane, priority, tenant, campaign) VALUES (?, ?, ?, ?)", key...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if len(w.flows) >= cacheSize {
+		clear(w.flows)
+	}
+	w.flows[f] = n
+	return n, nil
+}
