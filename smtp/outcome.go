@@ -15,16 +15,6 @@ func newResult(m *Message) *Result {
 	return r
 }
 
-// err is what Send returns beside r: the first recipient's that was not accepted.
-func (r *Result) err() error {
-	for i := range r.Recipients {
-		if r.Recipients[i].Err != nil {
-			return r.Recipients[i].Err
-		}
-	}
-	return nil
-}
-
 // fail gives the recipients of these indexes the same error.
 func (r *Result) fail(rcpts []int, err error, session *Session) {
 	for _, i := range rcpts {
@@ -40,7 +30,7 @@ func (r *Result) failRest(err error) error {
 			o.fail(err, nil)
 		}
 	}
-	if first := r.err(); first != nil {
+	if first := r.Err(); first != nil {
 		return first
 	}
 	return err

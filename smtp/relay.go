@@ -267,7 +267,7 @@ func (r *Relay) send(ctx context.Context, m *Message, result *Result) error {
 	if err := r.pool.deliver(ctx, r.target, l, indexes(len(m.To)), result); err != nil {
 		return result.failRest(err)
 	}
-	return result.err()
+	return result.Err()
 }
 
 // Check connects, authenticates and disconnects, and says what the server offers.

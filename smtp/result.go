@@ -12,6 +12,17 @@ type Result struct {
 	Recipients []Outcome
 }
 
+// Err is the error that Send returns beside the result: that of the first
+// recipient that was not accepted.
+func (r *Result) Err() error {
+	for i := range r.Recipients {
+		if r.Recipients[i].Err != nil {
+			return r.Recipients[i].Err
+		}
+	}
+	return nil
+}
+
 // Status is the fate of one recipient after one attempt.
 type Status uint8
 

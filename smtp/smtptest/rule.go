@@ -9,6 +9,7 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"github.com/franqueo/franqueo/smtp"
 	"github.com/franqueo/franqueo/smtp/internal/glob"
 )
 
@@ -120,6 +121,15 @@ func isEnhanced(s string) bool {
 // error is the reply as go-smtp wants it.
 func (r reply) error() error {
 	return &gosmtp.SMTPError{Code: r.code, EnhancedCode: r.enhanced, Message: r.text}
+}
+
+// smtpReply is the reply as the client's package has it.
+func (r reply) smtpReply() smtp.Reply {
+	s := smtp.Reply{Code: r.code, Lines: strings.Split(r.text, "\n")}
+	if r.enhanced != gosmtp.NoEnhancedCode {
+		s.Enhanced = smtp.EnhancedCode(r.enhanced)
+	}
+	return s
 }
 
 // script is the rules of a server and how often each has answered. The server's

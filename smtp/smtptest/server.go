@@ -19,7 +19,6 @@ package smtptest
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -103,23 +102,22 @@ type Server struct {
 	served     chan struct{} // closed when the listener is done
 	transcript transcript
 
-	mu       sync.Mutex
-	script   *script            // guarded by mu
-	conns    map[*conn]struct{} // guarded by mu
-	opened   int                // guarded by mu; connections so far
-	closed   bool               // guarded by mu
-	messages []*Message         // guarded by mu
-	count    int                // guarded by mu; messages so far
-	arrived  chan struct{}      // guarded by mu; closed and replaced at each arrival
+	// Mailbox holds what the server accepted.
+	Mailbox
+
+	mu     sync.Mutex
+	script *script            // guarded by mu
+	conns  map[*conn]struct{} // guarded by mu
+	opened int                // guarded by mu; connections so far
+	closed bool               // guarded by mu
 }
 
 // NewServer starts a server. As this is for tests, it panics where the options
 // are wrong or nothing can listen. The caller calls Close.
 func NewServer(opts *Options) *Server {
 	s := &Server{
-		served:  make(chan struct{}),
-		conns:   map[*conn]struct{}{},
-		arrived: make(chan struct{}),
+		served: make(chan struct{}),
+		conns:  map[*conn]struct{}{},
 	}
 	if opts != nil {
 		s.opts = *opts
@@ -339,29 +337,9 @@ func (s *Server) capabilities(keywords []string, c *conn) []string {
 func (s *Server) record(m *Message) {
 	if s.opts.Receive != nil {
 		s.opts.Receive(m)
+		m = nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.count++
-	if s.opts.Receive == nil {
-		s.messages = append(s.messages, m)
-	}
-	close(s.arrived)
-	s.arrived = make(chan struct{})
-}
-
-// Messages are the messages accepted so far, oldest first.
-func (s *Server) Messages() []*Message {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.messages)
-}
-
-// Len is how many messages have been accepted so far.
-func (s *Server) Len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.count
+	s.add(m)
 }
 
 // Connections is how many connections have been made so far.
@@ -369,22 +347,4 @@ func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.opened
-}
-
-// Wait blocks until n messages have been accepted since the start, and gives
-// those that are kept. It fails when ctx ends first.
-func (s *Server) Wait(ctx context.Context, n int) ([]*Message, error) {
-	for {
-		s.mu.Lock()
-		count, arrived, messages := s.count, s.arrived, s.messages
-		s.mu.Unlock()
-		if count >= n {
-			return slices.Clone(messages), nil
-		}
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("smtptest: %d of %d messages arrived", count, n), context.Cause(ctx))
-		}
-	}
 }

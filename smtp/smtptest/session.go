@@ -2,7 +2,6 @@ package smtptest
 
 import (
 	"bytes"
-	"crypto/tls"
 	"io"
 	"time"
 
@@ -11,37 +10,6 @@ import (
 
 	"github.com/franqueo/franqueo/smtp"
 )
-
-// Message is one message as it arrived.
-type Message struct {
-	// From is the reverse-path, and To the recipients that the server accepted,
-	// with their parameters.
-	From string
-	To   []smtp.Recipient
-	// Data is the message, byte for byte, without dot-stuffing. It is nil if
-	// [Options.EnvelopeOnly] is set.
-	Data []byte
-	// Size is the length of the message, and DeclaredSize the SIZE of MAIL.
-	Size, DeclaredSize int64
-
-	// EnvelopeID and Return are ENVID and RET, Body is the BODY of MAIL. Empty
-	// means not given.
-	EnvelopeID string
-	Return     smtp.Return
-	Body       string
-	// UTF8 and RequireTLS say that MAIL had SMTPUTF8 and REQUIRETLS.
-	UTF8, RequireTLS bool
-
-	// Time is when the last octet arrived.
-	Time time.Time
-	// Hello is the name that the client gave, User the one that it authenticated
-	// as, Conn the number of its connection, from 1.
-	Hello string
-	User  string
-	Conn  int
-	// TLS is nil without TLS.
-	TLS *tls.ConnectionState
-}
 
 // session is one connection as go-smtp sees it.
 type session struct {

@@ -1,0 +1,141 @@
+package smtp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/franqueo/franqueo/smtp"
+	"github.com/franqueo/franqueo/smtp/smtptest"
+)
+
+// stuck is a transport all of whose recipients have one outcome.
+type stuck struct {
+	smtp.Outcome
+	calls int
+}
+
+func (s *stuck) Send(_ context.Context, m *smtp.Message) (*smtp.Result, error) {
+	s.calls++
+	result := &smtp.Result{}
+	for _, to := range m.To {
+		o := s.Outcome
+		o.Recipient = to
+		result.Recipients = append(result.Recipients, o)
+	}
+	return result, result.Err()
+}
+
+func failing(status smtp.Status, phase smtp.Phase, code int) *stuck {
+	reply := smtp.Reply{Code: code}
+	return &stuck{Outcome: smtp.Outcome{Status: status, Reply: reply, Err: &smtp.Error{Phase: phase, Reply: reply}}}
+}
+
+func TestFailoverOnlyForWhatWasNotSent(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		first *stuck
+		next  bool
+	}{
+		{"no connection", failing(smtp.Deferred, smtp.PhaseConnect, 0), true},
+		{"no name", failing(smtp.Deferred, smtp.PhaseResolve, 0), true},
+		{"not tried", failing(smtp.NotTried, smtp.PhaseMail, 0), true},
+		{"not tried, without a reason", &stuck{Outcome: smtp.Outcome{Err: errors.New("?")}}, true},
+		{"greeting 421", failing(smtp.Deferred, smtp.PhaseGreeting, 421), true},
+		{"greeting 554", failing(smtp.Rejected, smtp.PhaseGreeting, 554), true},
+		{"wrong password", failing(smtp.Rejected, smtp.PhaseAuth, 535), true},
+		{"no TLS", failing(smtp.Rejected, smtp.PhaseStartTLS, 0), true},
+		{"sender deferred", failing(smtp.Deferred, smtp.PhaseMail, 451), true},
+		{"closing at RCPT", failing(smtp.Deferred, smtp.PhaseRcpt, 421), true},
+		{"message deferred", failing(smtp.Deferred, smtp.PhaseEndOfData, 452), true},
+		{"greylisted", failing(smtp.Deferred, smtp.PhaseRcpt, 451), false},
+		{"unknown", failing(smtp.Rejected, smtp.PhaseRcpt, 550), false},
+		{"sender refused", failing(smtp.Rejected, smtp.PhaseMail, 550), false},
+		{"message refused", failing(smtp.Rejected, smtp.PhaseEndOfData, 554), false},
+		{"null MX", failing(smtp.Rejected, smtp.PhaseResolve, 0), false},
+		{"blocked address", failing(smtp.Rejected, smtp.PhasePolicy, 0), false},
+		{"bad message", failing(smtp.Rejected, smtp.PhaseMessage, 0), false},
+		{"no answer", failing(smtp.Indeterminate, smtp.PhaseEndOfData, 0), false},
+		{"accepted", &stuck{Outcome: smtp.Outcome{Status: smtp.Accepted}}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			second := smtptest.NewRecorder()
+			result, err := smtp.Failover(test.first, second).Send(t.Context(), message("luis@example.net"))
+			require.Equal(t, test.next, second.Len() == 1)
+			if test.next {
+				require.NoError(t, err)
+				require.Equal(t, smtp.Accepted, result.Recipients[0].Status)
+			} else {
+				require.Equal(t, test.first.Status, result.Recipients[0].Status)
+				require.Equal(t, test.first.Err, err)
+			}
+		})
+	}
+}
+
+func TestFailoverKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	first := smtptest.NewRecorder(
+		smtptest.Rule{To: "b@*", Reply: "421 4.3.2 Cerrado"},
+		smtptest.Rule{To: "c@*", Reply: "550 5.1.1 No"},
+		smtptest.Rule{To: "d@*", On: smtptest.End, Do: smtptest.Drop},
+		smtptest.Rule{To: "e@*", Reply: "421 4.3.2 Cerrado"},
+	)
+	second := smtptest.NewRecorder(smtptest.Rule{To: "e@*", Reply: "450 4.2.0 Luego"})
+	result, err := smtp.Failover(first, second).Send(t.Context(), message("a@x.es", "b@x.es", "c@x.es", "d@x.es", "e@x.es"))
+	require.Equal(t, []string{"a@x.es accepted", "b@x.es accepted", "c@x.es rejected", "d@x.es indeterminate", "e@x.es deferred"}, outcomes(result))
+	require.ErrorContains(t, err, "550 5.1.1 No")
+	require.Equal(t, []smtp.Recipient{{Addr: "b@x.es"}}, second.One(t).To)
+}
+
+func TestFailoverRests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dead := failing(smtp.Deferred, smtp.PhaseConnect, 0)
+		alive := smtptest.NewRecorder(smtptest.Rule{To: "*", Times: 1, Reply: "421 4.3.2 Cerrado"})
+		transport := smtp.Failover(dead, alive)
+		_, err := transport.Send(t.Context(), message("luis@example.net"))
+		require.ErrorIs(t, err, smtp.ErrTemporary)
+		for range 10 { // both rest, then only the first
+			_, err := transport.Send(t.Context(), message("luis@example.net"))
+			require.NoError(t, err)
+		}
+		require.LessOrEqual(t, dead.calls, 2)
+		before := dead.calls
+		time.Sleep(2 * time.Minute)
+		_, err = transport.Send(t.Context(), message("luis@example.net"))
+		require.NoError(t, err)
+		require.Equal(t, before+1, dead.calls)
+	})
+}
+
+func TestFailoverStopsWithTheContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	second := smtptest.NewRecorder()
+	result, err := smtp.Failover(failing(smtp.NotTried, smtp.PhaseConnect, 0), second).Send(ctx, message("luis@example.net"))
+	require.Error(t, err)
+	require.Equal(t, smtp.NotTried, result.Recipients[0].Status)
+	second.None(t)
+
+	_, err = smtp.Failover().Send(t.Context(), message("luis@example.net"))
+	require.EqualError(t, err, "smtp: resolve: no transport for this recipient")
+}
+
+func ExampleFailover() {
+	down := smtptest.NewRecorder(smtptest.Rule{On: smtptest.Mail, Reply: "421 4.3.2 Cerrado"})
+	up := smtptest.NewRecorder()
+	transport := smtp.Failover(down, up)
+	result, err := transport.Send(context.Background(), message("luis@example.net"))
+	fmt.Println(result.Recipients[0].Status, err)
+	// Output: accepted <nil>
+}
