@@ -50,14 +50,11 @@ func (p *parser) finishDelivery() {
 	if len(r.Recipients) == 0 && p.readNested() {
 		return
 	}
-	var list []candidate
-	if len(r.Recipients) == 0 || p.needsProse() {
-		list = candidates(p.prose)
-	}
-	if len(r.Recipients) == 0 {
-		p.addFromProse(list)
-	} else if list != nil {
-		p.enrich(list)
+	switch {
+	case len(r.Recipients) == 0:
+		p.addFromProse(candidates(p.prose))
+	case p.needsProse():
+		p.enrich(candidates(p.prose))
 	}
 	for i := range r.Recipients {
 		p.settle(&r.Recipients[i])
@@ -294,7 +291,7 @@ func (p *parser) replies(list []candidate) map[string]said {
 			text := p.prose[c.start:min(c.end, c.start+maxProseLine)]
 			s.reply, s.ahead = findReply(text)
 			if s.reply == "" {
-				s.reply = excerpt(text)
+				s.reply, s.ahead = p.excerpt(c, text), ""
 			}
 		}
 		if have, ok := all[key]; ok && (s.reply == "" || have.reply != "" && codeStart(s.reply) != 0) {
@@ -321,13 +318,18 @@ func (p *parser) replyOn(at int) said {
 	return said{reply, p.prose[:at] + ahead}
 }
 
-// excerpt is the text behind an address without what only joins them.
-func excerpt(text string) string {
+// excerpt is the text behind an address, or with it if the reason stands before
+// it.
+func (p *parser) excerpt(c candidate, text string) string {
 	text = strings.TrimLeft(text, " \t\n:;,.>)\"'*-")
 	if i := strings.Index(text, "\n\n\n"); i >= 0 {
 		text = text[:i]
 	}
-	return strings.TrimSpace(text[:min(len(text), 512)])
+	text = strings.TrimSpace(text[:min(len(text), 512)])
+	if !containsAny(text, failures) {
+		text = strings.TrimSpace(p.prose[c.line:c.start]) + " " + text
+	}
+	return text
 }
 
 // orAny is s if it is a reply, else the first reply of the prose. Where there is
@@ -347,11 +349,11 @@ func (p *parser) orAny(s said) said {
 
 // settle reads the reply of a recipient, and classifies it.
 func (p *parser) settle(r *Recipient) {
-	text, command := r.Reply.Text, r.Reply.Command
+	text, command := p.complete(r.Reply.Text), r.Reply.Command
 	inner := innermost(text)
-	r.Reply = ParseReply(inner)
-	if len(inner) < len(text) && r.Reply.Status == (Status{}) {
-		r.Reply.Status = ParseReply(text).Status
+	r.Reply = readReply(inner)
+	if r.Reply.Status == (Status{}) && len(inner) < len(text) {
+		r.Reply.Status = readReply(text).Status
 	}
 	if r.Reply.Command == AnyCommand {
 		r.Reply.Command = command
@@ -373,6 +375,45 @@ func (p *parser) settle(r *Recipient) {
 	default:
 		r.Classification = Classify(asked)
 	}
+}
+
+// readReply reads a reply, or a text that has no reply code.
+func readReply(text string) Reply {
+	if i := codeStart(text); i >= 0 {
+		return ParseReply(text[i:])
+	}
+	if codeAt(text, 0) != 0 {
+		return ParseReply(text)
+	}
+	status, rest := cutStatus(text)
+	if status == (Status{}) {
+		status = findStatus(rest)
+	}
+	return Reply{Status: status, Text: rest}
+}
+
+// complete is the whole of a reply of which a field holds the first line, and of
+// one that only says that it took too long what came before.
+func (p *parser) complete(text string) string {
+	if len(text) > 4 && text[3] == '-' && strings.IndexByte(text, '\n') < 0 {
+		if i := strings.Index(p.prose, text); i >= 0 {
+			return replyLines(p.prose[i:])
+		}
+	}
+	if i := codeStart(text); i >= 0 && strings.HasPrefix(text[min(len(text), i+5):], ".4.7") {
+		rest := p.prose[strings.Index(p.prose, text)+1:]
+		for range 4 {
+			reply, ahead := findReply(rest)
+			if reply == "" {
+				break
+			}
+			if len(reply) > 9 && reply[0] == '4' && reply[5:9] != ".4.7" {
+				return reply
+			}
+			rest = rest[len(ahead)+len(reply):]
+		}
+	}
+	return text
 }
 
 // innermost is the reply within a reply: gateways quote in their own answer what

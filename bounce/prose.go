@@ -34,20 +34,25 @@ var toWords = []string{
 	"rcpt to:", "recipient", "delivered to", "deliver to", "deliver your message to", "message to", "mail to", "undeliverable to", "sent to", "addressed to",
 	"address:", "address", "user", "mailbox", "account", "failed:", "failed for", "to:", "delivering", "delivery to", "delivery failed", "attempts", "not reach",
 	"size:", "rcpt:", "destinatario", "empfänger", "destinataire", "for ", "unknown", "undeliverable", "userid", "no such", "user:", "reach", "invalid",
-	"getting to", "id:", "send to", "email to", "<<<", "failure:", "failure to", "email", "bounced", "duplicated message-id in",
+	"getting to", "id:", "send to", "email to", "rcpt=[", "failure:", "failure to", "email", "bounced", "duplicated message-id in",
 }
 
 var fromWords = []string{
 	"from", "sender", "contact", "reply", "help", "support", "return-path", "originator", "mailto", "questions", "envelope-from", "generated from",
-	"please", "by ", "postmaster", "visit", "remitente", "absender", "de:", "helo", "program at", "your address", "mail from", "notify", "message-id", "id=", "x-", "forward",
+	"please", "postmaster", "visit", "remitente", "absender", "de:", "helo", "program at", "your address", "mail from", "notify", "message-id", "id=", "x-", "forward",
 	"report", "cc:", "subject",
+}
+
+// helps are words before "to" and an address that one may write to.
+var helps = []string{
+	"reply", "write", "question", "contact", "report", "please", "complain", "forward", "back", "according", "returned", "respond", "refer",
 }
 
 // failures are words that, on the line of an address, say that it failed.
 var failures = []string{
 	"unknown", "not found", "no such", "does not exist", "doesn't exist", "doesn't have", "not exist", "not listed", "not known", "invalid", "disabled", "rejected", "refused", "over quota", "quota",
 	"full", "failed", "undeliver", "unable", "not deliver", "could not", "couldn't", "cannot", "can't", "not accept", "not reach", "bad address", "deactivated", "inactive", "suspended", "exceed",
-	"unreachable", "illegal", "error", "desconocid", "no existe", "lleno", "inconnu", "unbekannt", "bounced", "denied", "expired", "timed out", "timeout", "not a valid", "no longer", "blocked", "unrouteable", "not recognized", "no valid", "not our customer", "is not a", "has moved",
+	"unreachable", "illegal", "error", "desconocid", "no existe", "lleno", "inconnu", "unbekannt", "bounced", "denied", "expired", "timed out", "timeout", "not a valid", "no longer", "blocked", "unrouteable", "not recognized", "no valid", "not our customer", "is not a", "has moved", "nicht zugestellt", "no se pudo", "no pudo", "n'a pas pu", "non è stato", "não pôde",
 }
 
 // Degrees of certainty that an address is a failed recipient.
@@ -112,14 +117,14 @@ func (r *reader) line(start, end int) {
 		r.section = opens || r.section && !containsAny(body, closers)
 		return
 	}
-	certainty := r.certainty(body, f)
+	certainty := r.certainty(body, f, 0)
 	for certainty == 0 || r.isNameOf(body, f) {
 		next, more := findAddress(body, f.end)
 		if !more {
 			break
 		}
+		certainty = max(certainty, r.certainty(body, next, f.end))
 		f = next
-		certainty = max(certainty, r.certainty(body, f))
 	}
 	if certainty > 0 {
 		r.found = append(r.found, candidate{address: f.address, certainty: certainty, start: start + indent + f.end, line: start})
@@ -150,13 +155,14 @@ func (r *reader) isNameOf(body string, f mention) bool {
 	return strings.HasPrefix(rest, "<") && strings.IndexByte(rest[:min(len(rest), maxAddress)], '@') > 0
 }
 
-// certainty is that of an address in its line.
-func (r *reader) certainty(body string, f mention) int {
+// certainty is that of an address in its line, by the words since the address
+// before it, which ends at floor.
+func (r *reader) certainty(body string, f mention, floor int) int {
 	before, after := body[:f.start], strings.TrimSpace(body[f.end:])
-	if strings.Trim(before, "\"'<(` \t") == "" {
-		return r.atStart(before, after, f)
+	if lead := strings.Trim(before, "\"'<(` \t"); lead == "" || r.section && len(lead) < 8 && strings.IndexByte(lead, ' ') < 0 && whose(before) == 0 {
+		return r.atStart(before, after)
 	}
-	switch whose(before) {
+	switch whose(before[floor:]) {
 	case -1:
 		return 0
 	case 1:
@@ -175,7 +181,7 @@ func (r *reader) certainty(body string, f mention) int {
 }
 
 // atStart is the certainty of an address that begins its line.
-func (r *reader) atStart(before, after string, f mention) int {
+func (r *reader) atStart(before, after string) int {
 	switch {
 	case r.section && !strings.HasPrefix(before, "("):
 		return listed
@@ -193,6 +199,12 @@ func (r *reader) atStart(before, after string, f mention) int {
 // (-1), or cannot be told (0).
 func whose(before string) int {
 	before = before[max(0, len(before)-80):]
+	if lead := strings.TrimRight(before, " \"'<["); len(lead) > 3 && equalFold(lead[len(lead)-3:], " to") {
+		if containsAny(lead[max(0, len(lead)-24):], helps) {
+			return -1
+		}
+		return 1
+	}
 	to, from := lastOf(before, toWords), lastOf(before, fromWords)
 	switch {
 	case from > to:
@@ -251,7 +263,7 @@ func codeStart(line string) int {
 
 // introducers are what stands before a reply.
 var introducers = []string{
-	":", "<", "(", "=", "'", "\"", "[", ">", "said", "error", "code", "responsecode", "returned", "reply", "response", "status", "message", "with", "server", "reason", "because of", "#", "smtp", "was", "refused", "fault", "...",
+	":", "<", "(", "=", "'", "\"", "[", ">", "said", "error", "code", "responsecode", "returned", "reply", "response", "status", "message", "with", "server", "reason", "because of", "#", "smtp", "was", "refused", "fault", "...", "<--", "<-", "says", "reports",
 }
 
 func introduced(before string) bool {
@@ -269,7 +281,7 @@ func introduced(before string) bool {
 
 // countables are words after a number that is a count, not a code.
 var countables = []string{
-	" second", " minute", " hour", " day", " byte", " kb", " mb", " k ", " message", " line", " recipient", " attempt", " time", " mail", " kilobyte", " character", " user", " more",
+	" second", " minute", " hour", " day", " byte", " kb", " mb", " k ", " recipients", " attempt", " times", " kilobyte", " character",
 }
 
 func counts(after string) bool {
@@ -315,7 +327,7 @@ func replyLines(s string) string {
 			next = end + i + 1
 		}
 		line := strings.TrimSpace(s[end:next])
-		if n > 0 && (line == "" || endsReply(line, s[:3])) {
+		if n > 0 && (line == "" || end > 5 && endsReply(line, s[:3])) {
 			break
 		}
 		end = next
