@@ -19,7 +19,7 @@ func (p *parser) decide() {
 		r.Kind = KindChallenge
 	case p.isBounce():
 		r.Kind = KindBounce
-		if containsAny(p.prose, delays) || containsAny(r.Subject, delays) {
+		if delays.in(p.prose) || delays.in(r.Subject) {
 			r.Kind = KindDelay
 		}
 	case p.isAutoReply():
@@ -42,26 +42,26 @@ func kindOf(recipients []Recipient) Kind {
 }
 
 // delays say that a server goes on trying.
-var delays = []string{
+var delays = newWordlist(
 	"warning message only", "this is a warning", "has been delayed", "will be retried", "still being retried", "not yet been delivered", "will keep trying", "will continue to try",
 	"delivery attempts will continue", "delayed mail", "notification (delay", "delivery delayed", "delayed:", "temporarily delayed", "could not send message for past", "warning: could not send", "no need to resend", "do not need to resend",
-}
+)
 
 // headings are subjects of returned mail.
-var headings = []string{
+var headings = newWordlist(
 	"undeliver", "returned mail", "return mail", "failure notice", "delivery status", "delivery failure", "delivery failed", "delivery has failed", "mail delivery", "delivery notification", "delivery report", "non-deliver", "nondeliver",
 	"not deliver", "non deliver", "returning message", "returned to sender", "return to sender", "could not be delivered", "couldn't be delivered", "cannot be delivered", "failure delivery", "mail failure", "mail failed", "delivery error", "delivery problem", "message delivery",
 	"error sending your mail", "mail system error", "undeliv", "unzustellbar", "zustellung", "entrega", "entregado", "entregar", "devuelto", "non remis", "non délivré", "échec", "mancata consegna", "mancato recapito", "rejected", "delayed", "loop alert", "notification message",
 	"failed mail", "message status", "bounced", "bounce", "warning: could not", "user unknown", "problem delivering", "delivery", "errors from", "メールエラー", "配信", "не доставлено", "недоставл", "退信", "投递失败", "传递失败", "系统退信",
-}
+)
 
 // failing are sentences of returned mail, beyond those of the agents.
-var failing = []string{
+var failing = newWordlist(
 	"could not be delivered", "couldn't be delivered", "not be delivered", "was not delivered", "cannot be delivered", "can't be delivered", "wasn't delivered", "undeliverable", "unable to deliver", "delivery failed", "delivery has failed", "delivery to the following", "did not reach", "not reach the following",
 	"permanent error", "permanent fatal error", "fatal errors", "failed permanently", "user unknown", "unknown user", "no such user", "delivery problems", "delivery error", "error delivering", "trouble delivering", "deliver the mail", "rejected recipient", "mailbox is full", "exceeds allowed size", "over quota", "was rejected", "transcript of session",
 	"delivery failure", "could not deliver", "couldn't deliver", "failed to deliver", "undelivered", "account is disabled", "attempts:", "final delivery userid", "no se pudo entregar", "no pudo ser entregad", "no ha podido", "no existe", "nicht zugestellt", "n'a pas pu", "non è stato possibile", "não pôde ser", "nao pode ser", "配信できませ", "送信できませ", "無法", "无法",
 	"not accepting mail", "delivery to this address", "delivery of email", "duplicated message-id", "has been delayed", "not yet been delivered", "returned to you", "unknown recipient", "no valid recipients", "mail delivery",
-}
+)
 
 // isBounce weighs the signs of a bounce without fields that say so. What it says
 // must be among them.
@@ -71,10 +71,10 @@ func (p *parser) isBounce() bool {
 		return true
 	}
 	said, other := 0, 0
-	if containsAny(p.prose, failing) {
+	if failing.in(p.prose) {
 		said++
 	}
-	if containsAny(r.Subject, headings) {
+	if headings.in(r.Subject) {
 		said++
 	}
 	if r.Agent != "" {
@@ -102,26 +102,26 @@ func (p *parser) isComplaint() bool {
 }
 
 // challenges are sentences by which mail asks its sender to prove being human.
-var challenges = []string{
+var challenges = newWordlist(
 	"confirm that you are a human", "confirm you are human", "prove that you are human", "prove you are human", "sender verification", "verify that you are a", "requires verification of", "challenge-response", "challenge/response", "confirm your message",
 	"confirm that you sent", "your message is waiting", "awaiting confirmation", "message is being held until", "will be delivered once you", "click the link below to have your message", "verify your email to deliver", "spamarrest", "spam arrest", "boxbe", "to release your message",
 	"approved sender", "antispam uol", "confirme que usted", "para confirmar su mensaje",
-}
+)
 
 func (p *parser) isChallenge() bool {
 	if p.head.daemon && len(p.failed) > 0 {
 		return false
 	}
 	return (p.head.answers || p.head.autoSubmitted != "" || p.head.nullPath || containsFold(p.report.Subject, "re:") || containsFold(p.report.Subject, "confirm")) &&
-		p.head.precedence == "" && containsAny(p.prose, challenges)
+		p.head.precedence == "" && challenges.in(p.prose)
 }
 
 // absences are subjects of automatic replies.
-var absences = []string{
+var absences = newWordlist(
 	"out of office", "out of the office", "automatic reply", "auto reply", "autoreply", "auto-reply", "auto response", "autoresponse", "auto-response", "automatic response", "autoresponder", "away from", "away until", "vacation", "on leave", "holiday",
 	"respuesta automática", "respuesta automatica", "fuera de la oficina", "ausencia", "vacaciones", "abwesend", "abwesenheit", "automatische antwort", "nicht im büro", "urlaub", "réponse automatique", "absence", "absent", "congés", "risposta automatica", "fuori sede", "fuori ufficio", "assente", "ferie",
 	"resposta automática", "ausência", "férias", "automatisch antwoord", "afwezig", "autosvar", "automatiskt svar", "automatisch", "автоответ", "автоматический ответ", "отпуск", "自動応答", "自動返信", "不在", "自动回复", "自動回覆", "외출", "자동", "atvalin", "autoodpowiedź", "nieobecn",
-}
+)
 
 // isAutoReply tells automatic replies (RFC 3834, section 2).
 func (p *parser) isAutoReply() bool {
@@ -132,7 +132,7 @@ func (p *parser) isAutoReply() bool {
 	case hasPrefixFold(h.precedence, "auto_reply"), hasPrefixFold(h.precedence, "auto-reply"):
 		return true
 	}
-	return containsAny(p.report.Subject, absences) &&
+	return absences.in(p.report.Subject) &&
 		(h.autoSubmitted != "" || h.nullPath || h.answers || h.precedence != "" || hasPrefixFold(p.report.Subject, "auto"))
 }
 

@@ -67,19 +67,15 @@ func (p *parser) readFrom(value string) {
 	if p.report.From == "" {
 		p.report.From = strings.Trim(value, "<> ")
 	}
-	for _, sign := range daemons {
-		if containsFold(value, sign) {
-			p.head.daemon = true
-		}
-	}
+	p.head.daemon = daemons.in(value)
 }
 
 // daemons are words by which the author of a report is told.
-var daemons = []string{
+var daemons = newWordlist(
 	"mailer-daemon", "mailerdaemon", "mailer_daemon", "maildaemon", "postmaster", "post_master", "mail delivery", "mail deliver", "mail.delivery",
 	"delivery subsystem", "system administrator", "mail administrator", "mail admin", "mmsc", "mdaemon", "ndr", "bounce",
 	"undeliver", "mail system", "internet mail", "daemon", "no-reply@sns.amazonaws.com",
-}
+)
 
 func (p *parser) readFailed(value string) {
 	for address := range strings.SplitSeq(unfold(value), ",") {

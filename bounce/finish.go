@@ -326,7 +326,7 @@ func (p *parser) excerpt(c candidate, text string) string {
 		text = text[:i]
 	}
 	text = strings.TrimSpace(text[:min(len(text), 512)])
-	if !containsAny(text, failures) {
+	if !failures.in(text) {
 		text = strings.TrimSpace(p.prose[c.line:c.start]) + " " + text
 	}
 	return text

@@ -2,9 +2,7 @@ package bounce
 
 import (
 	"iter"
-	"net/mail"
 	"strings"
-	"time"
 )
 
 // fields yields the fields of a header, with the folds in their values.
@@ -117,29 +115,6 @@ func equalFold(s, phrase string) bool {
 		}
 	}
 	return true
-}
-
-// parseDate reads a date of RFC 5322 and what is written instead of it; zero if it
-// cannot be read.
-func parseDate(s string) time.Time {
-	s = unfold(s)
-	if s == "" {
-		return time.Time{}
-	}
-	if t, err := mail.ParseDate(s); err == nil {
-		return t
-	}
-	if i := strings.IndexByte(s, '('); i > 0 {
-		s = strings.TrimSpace(s[:i])
-	}
-	for _, layout := range [...]string{
-		time.RFC3339, "Mon, 2 Jan 2006 15:04:05 MST", "Mon, 2 Jan 2006 15:04:05", "Mon Jan _2 15:04:05 2006", "2 Jan 2006 15:04:05 -0700",
-	} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t
-		}
-	}
-	return time.Time{}
 }
 
 // messageID is the first angle-bracketed word, or the first word.

@@ -8,7 +8,7 @@ import "strings"
 // are the words by which each is told.
 
 // openers announce failed recipients, on the same line or on the next ones.
-var openers = []string{
+var openers = newWordlist(
 	"following address", "following recipient", "following destination", "following user", "following mailbox", "following email",
 	"following e-mail", "following person", "following people", "recipient(s)", "recipients were affected", "these recipients", "these addresses", "this address",
 	"these users", "addresses had", "address had", "recipients had", "failed addresses", "addresses follow", "failed recipient", "addresses failed", "delivered to:",
@@ -19,41 +19,41 @@ var openers = []string{
 	"destinatario", "destinatários", "direcciones", "dirección", "no se pudo entregar", "no pudo ser entregad", "endereço",
 	"destinataire", "adresse suivante", "adresses suivantes", "empfänger", "folgende", "adresse(n)", "nicht zugestellt", "destinatari", "indirizz",
 	"адрес", "получател", "odbiorc", "adres", "mottagare", "modtager", "宛先", "宛て", "収件", "收件", "送信先", "以下の",
-}
+)
 
 // closers end such a list: after them addresses are of those who can help, or of
 // the sender.
-var closers = []string{
+var closers = newWordlist(
 	"for further", "contact", "please", "if you", "assistance", "transcript", "session follows", "reply to", "reporting-mta", "sincerely", "regards",
 	"administrator", "help", "support", "information", "questions",
-}
+)
 
 // to and from are words before an address that say whose it is. The last before it
 // decides.
-var toWords = []string{
+var toWords = newWordlist(
 	"rcpt to:", "recipient", "delivered to", "deliver to", "deliver your message to", "message to", "mail to", "undeliverable to", "sent to", "addressed to",
 	"address:", "address", "user", "mailbox", "account", "failed:", "failed for", "to:", "delivering", "delivery to", "delivery failed", "attempts", "not reach",
 	"size:", "rcpt:", "destinatario", "empfänger", "destinataire", "for ", "unknown", "undeliverable", "userid", "no such", "user:", "reach", "invalid",
 	"getting to", "id:", "send to", "email to", "rcpt=[", "failure:", "failure to", "email", "bounced", "duplicated message-id in",
-}
+)
 
-var fromWords = []string{
+var fromWords = newWordlist(
 	"from", "sender", "contact", "reply", "help", "support", "return-path", "originator", "mailto", "questions", "envelope-from", "generated from",
 	"please", "postmaster", "visit", "remitente", "absender", "de:", "helo", "program at", "your address", "mail from", "notify", "message-id", "id=", "x-", "forward",
 	"report", "cc:", "subject",
-}
+)
 
 // helps are words before "to" and an address that one may write to.
-var helps = []string{
+var helps = newWordlist(
 	"reply", "write", "question", "contact", "report", "please", "complain", "forward", "back", "according", "returned", "respond", "refer",
-}
+)
 
 // failures are words that, on the line of an address, say that it failed.
-var failures = []string{
+var failures = newWordlist(
 	"unknown", "not found", "no such", "does not exist", "doesn't exist", "doesn't have", "not exist", "not listed", "not known", "invalid", "disabled", "rejected", "refused", "over quota", "quota",
 	"full", "failed", "undeliver", "unable", "not deliver", "could not", "couldn't", "cannot", "can't", "not accept", "not reach", "bad address", "deactivated", "inactive", "suspended", "exceed",
 	"unreachable", "illegal", "error", "desconocid", "no existe", "lleno", "inconnu", "unbekannt", "bounced", "denied", "expired", "timed out", "timeout", "not a valid", "no longer", "blocked", "unrouteable", "not recognized", "no valid", "not our customer", "is not a", "has moved", "nicht zugestellt", "no se pudo", "no pudo", "n'a pas pu", "non è stato", "não pôde",
-}
+)
 
 // Degrees of certainty that an address is a failed recipient.
 const (
@@ -112,9 +112,9 @@ func (r *reader) line(start, end int) {
 	}
 	indent := len(line) - len(body)
 	f, ok := findAddress(body, 0)
-	opens := containsAny(body, openers)
+	opens := openers.in(body)
 	if !ok {
-		r.section = opens || r.section && !containsAny(body, closers)
+		r.section = opens || r.section && !closers.in(body)
 		return
 	}
 	certainty := r.certainty(body, f, 0)
@@ -132,7 +132,7 @@ func (r *reader) line(start, end int) {
 	}
 	if opens {
 		r.section = true
-	} else if certainty < listed && containsAny(body, closers) {
+	} else if certainty < listed && closers.in(body) {
 		r.section = false
 	}
 }
@@ -174,7 +174,7 @@ func (r *reader) certainty(body string, f mention, floor int) int {
 		}
 		return cued
 	}
-	if codeStart(before) >= 0 || strings.HasPrefix(after, "...") || containsAny(body, failures) {
+	if codeStart(before) >= 0 || strings.HasPrefix(after, "...") || failures.in(body) {
 		return named
 	}
 	return 0
@@ -189,7 +189,7 @@ func (r *reader) atStart(before, after string) int {
 		return cued
 	case strings.IndexByte(":.,;[(-", after[0]) >= 0:
 		return listed
-	case codeStart(after) >= 0 || containsAny(after, failures):
+	case codeStart(after) >= 0 || failures.in(after):
 		return cued
 	}
 	return 0
@@ -200,12 +200,12 @@ func (r *reader) atStart(before, after string) int {
 func whose(before string) int {
 	before = before[max(0, len(before)-80):]
 	if lead := strings.TrimRight(before, " \"'<["); len(lead) > 3 && equalFold(lead[len(lead)-3:], " to") {
-		if containsAny(lead[max(0, len(lead)-24):], helps) {
+		if helps.in(lead[max(0, len(lead)-24):]) {
 			return -1
 		}
 		return 1
 	}
-	to, from := lastOf(before, toWords), lastOf(before, fromWords)
+	to, from := toWords.last(before), fromWords.last(before)
 	switch {
 	case from > to:
 		return -1
@@ -213,29 +213,6 @@ func whose(before string) int {
 		return 1
 	}
 	return 0
-}
-
-// lastOf is where the last of the phrases ends in s; -1 if none is in it.
-func lastOf(s string, phrases []string) int {
-	last := -1
-	for _, phrase := range phrases {
-		for i := len(s) - len(phrase); i >= 0 && i+len(phrase) > last; i-- {
-			if equalFold(s[i:i+len(phrase)], phrase) {
-				last = i + len(phrase)
-				break
-			}
-		}
-	}
-	return last
-}
-
-func containsAny(s string, phrases []string) bool {
-	for _, phrase := range phrases {
-		if containsFold(s, phrase) {
-			return true
-		}
-	}
-	return false
 }
 
 // codeStart is where a reply code stands in a line, -1 if none does. A number is
@@ -262,17 +239,18 @@ func codeStart(line string) int {
 }
 
 // introducers are what stands before a reply.
-var introducers = []string{
+var introducers = newWordlist(
 	":", "<", "(", "=", "'", "\"", "[", ">", "said", "error", "code", "responsecode", "returned", "reply", "response", "status", "message", "with", "server", "reason", "because of", "#", "smtp", "was", "refused", "fault", "...", "<--", "<-", "says", "reports",
-}
+)
 
 func introduced(before string) bool {
 	before = strings.TrimRight(before, " \t")
 	if before == "" || strings.HasSuffix(before, "\n") {
 		return true
 	}
-	for _, s := range introducers {
-		if len(before) >= len(s) && equalFold(before[len(before)-len(s):], s) {
+	before = before[max(0, len(before)-16):]
+	for i := range len(before) {
+		if len(introducers.at(before[i:])) == len(before)-i {
 			return true
 		}
 	}
@@ -280,18 +258,11 @@ func introduced(before string) bool {
 }
 
 // countables are words after a number that is a count, not a code.
-var countables = []string{
+var countables = newWordlist(
 	" second", " minute", " hour", " day", " byte", " kb", " mb", " k ", " recipients", " attempt", " times", " kilobyte", " character",
-}
+)
 
-func counts(after string) bool {
-	for _, u := range countables {
-		if len(after) >= len(u) && equalFold(after[:len(u)], u) {
-			return true
-		}
-	}
-	return false
-}
+func counts(after string) bool { return countables.begins(after) }
 
 // findReply finds the first reply in a text, and returns it with the lines that
 // belong to it; empty if there is none. ahead is what comes before it.
@@ -313,9 +284,9 @@ func findReply(text string) (reply, ahead string) {
 }
 
 // enders begin a line that no longer belongs to a reply.
-var enders = []string{
+var enders = newWordlist(
 	"---", "===", "***", "giving up", "i'm not going", ">>>", "<<<", "...", "[rcpt", "[mail", "[data", "[helo", "original message", "this has been", "--", "reporting-mta", "final-recipient", "please ", "this message", "recipient:", "step:", "sent", "last error",
-}
+)
 
 // replyLines are the lines of a reply: as far as they are indented or repeat the
 // code, or until an empty line.
@@ -336,10 +307,8 @@ func replyLines(s string) string {
 }
 
 func endsReply(line, code string) bool {
-	for _, e := range enders {
-		if len(line) >= len(e) && equalFold(line[:len(e)], e) {
-			return true
-		}
+	if enders.begins(line) {
+		return true
 	}
 	if f, ok := findAddress(line, 0); ok && f.start == 0 && !strings.HasPrefix(line, code) {
 		return true

@@ -4,14 +4,14 @@ import "strings"
 
 // separators are words of the line after which a text bounce returns the
 // original.
-var separators = []string{
+var separators = newWordlist(
 	"original message", "original mail", "copy of the message", "copy of your message", "copy of this message", "message follows",
 	"headers follow", "header follows", "unsent message", "undelivered message", "returned message", "message text follows",
 	"message header", "message contents follow", "mail header", "header of the original", "lines of your", "lines of the original",
 	"text of message", "text of your message", "message was:", "following is the message", "attached message",
 	"mensaje original", "copia del mensaje", "message d'origine", "copie du message", "kopie der nachricht", "messaggio originale",
 	"mensagem original", "copia da mensagem", "begin returned", "begin message", "your message reads", "starts here", "message log",
-}
+)
 
 // splitReturned cuts what was returned off the end of a text, keeps it if it is the
 // first, and returns what comes before it.
@@ -86,12 +86,7 @@ func isSeparator(line string) bool {
 	if !marked && !closed {
 		return false
 	}
-	for _, s := range separators {
-		if containsFold(line, s) {
-			return true
-		}
-	}
-	return false
+	return separators.in(line)
 }
 
 // followedByField says whether the next line that is not empty is a field, or
