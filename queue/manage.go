@@ -1,0 +1,119 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/franqueo/franqueo/tracking"
+)
+
+// Apply cancels, holds, releases or retries every job that the filter matches, and
+// returns how many it changed. The zero Filter matches all jobs. Holding by lane,
+// tenant or campaign also holds what is queued later, until released, also across
+// restarts. What is being sent at this moment is not called back.
+func (q *Queue) Apply(ctx context.Context, f Filter, action Action) (int, error) {
+	now := time.Now()
+	n, err := q.store.Apply(ctx, f, action, now)
+	if err != nil {
+		return n, fmt.Errorf("queue: apply: %w", err)
+	}
+	if action == Release || action == Retry {
+		q.sweepNow.Store(true)
+		q.notify()
+	}
+	return n, nil
+}
+
+// Jobs returns up to limit jobs that the filter matches, in the order of their IDs,
+// from the first after the given one; the zero ID starts at the beginning.
+func (q *Queue) Jobs(ctx context.Context, f Filter, after tracking.ID, limit int) ([]Job, error) {
+	return q.store.List(ctx, f, after, limit)
+}
+
+// Job returns one job, or [ErrNotFound].
+func (q *Queue) Job(ctx context.Context, id tracking.ID) (*Job, error) {
+	jobs, err := q.store.List(ctx, Filter{IDs: []tracking.ID{id}}, tracking.ID{}, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(jobs) == 0 {
+		return nil, fmt.Errorf("queue: job %v: %w", id, ErrNotFound)
+	}
+	return &jobs[0], nil
+}
+
+// Timeline returns what happened to one mail, oldest first: that it was queued,
+// each attempt, and what came back later.
+func (q *Queue) Timeline(ctx context.Context, id tracking.ID) ([]tracking.Event, error) {
+	job, err := q.Job(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	events := []tracking.Event{{
+		ID: tracking.EventID(tracking.Queued, id), Type: tracking.Queued, Time: id.Time(), Message: id,
+		Recipient: job.Address, Campaign: job.Flow.Campaign, Tenant: job.Flow.Tenant,
+	}}
+	if q.journal == nil {
+		return events, nil
+	}
+	var after tracking.ID
+	for {
+		page, err := q.journal.Events(ctx, EventFilter{Message: id}, after, timelinePage)
+		if err != nil {
+			return nil, fmt.Errorf("queue: events of %v: %w", id, err)
+		}
+		events = append(events, page...)
+		if len(page) < timelinePage {
+			return events, nil
+		}
+		after = page[len(page)-1].ID
+	}
+}
+
+const timelinePage = 500
+
+// Stats counts what is in the queue.
+func (q *Queue) Stats(ctx context.Context) (Stats, error) { return q.store.Stats(ctx) }
+
+// Pool is how mail to one destination stands: to a provider, or to a lane that
+// belongs to none.
+type Pool struct {
+	Name string
+	// Provider says that it is a [Provider]'s, or that of all mail.
+	Provider bool
+	// Sending is the number of attempts under way, Allowed how many there may be
+	// at once; 0 means no limit.
+	Sending, Allowed int
+	// Suspended is until when nothing is sent there, and Why the reply or the error
+	// that led to it. The zero time means that it is not suspended.
+	Suspended time.Time
+	Why       string
+}
+
+// Pools tells how each destination stands that the queue has used of late, by
+// name. The first, "total", is that of all mail.
+func (q *Queue) Pools() []Pool {
+	q.sched.mu.Lock()
+	defer q.sched.mu.Unlock()
+	now := time.Now()
+	pools := make([]Pool, 0, len(q.sched.pools)+1)
+	for _, p := range q.sched.pools {
+		pools = append(pools, p.describe(now))
+	}
+	slices.SortFunc(pools, func(a, b Pool) int { return cmp.Compare(a.Name, b.Name) })
+	return slices.Insert(pools, 0, q.sched.total.describe(now))
+}
+
+func (p *pool) describe(now time.Time) Pool {
+	d := Pool{Name: p.name, Provider: p.provider != nil || p.name == total, Sending: p.inUse, Allowed: p.allowed}
+	if p.allowed == unlimited {
+		d.Allowed = 0
+	}
+	if now.Before(p.suspended) {
+		d.Suspended, d.Why = p.suspended, p.why
+	}
+	return d
+}

@@ -1,0 +1,254 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/franqueo/franqueo/bounce"
+	"github.com/franqueo/franqueo/smtp"
+	"github.com/franqueo/franqueo/tracking"
+)
+
+// outcome turns what became of an attempt into a change of the job, an event, and
+// what it says against the destination.
+type outcome struct {
+	*Queue
+	*attempt
+	now time.Time
+}
+
+// of is the outcome of an attempt that reached the transport.
+func (o *outcome) of(out *smtp.Outcome) (Change, *failure) {
+	e := o.event("")
+	o.describe(&e, out)
+	switch out.Status {
+	case smtp.Accepted:
+		e.Type = tracking.Delivered
+		return Change{State: Delivered, Counts: true, Last: e.Diagnostic, Events: []tracking.Event{o.identify(e)}}, nil
+	case smtp.NotTried:
+		return Change{State: Ready, Due: o.now.Add(untriedDelay), Last: e.Diagnostic}, nil
+	case smtp.Indeterminate:
+		e.Reason, e.Verdict = bounce.Network, bounce.Unknown
+		if o.opts.Indeterminate == StopIndeterminate {
+			return o.giveUp(e), nil
+		}
+		return o.again(e, 0), nil
+	}
+	c := o.meaning(out)
+	e.Reason, e.Verdict = c.Reason, c.Verdict
+	failure := o.blame(out, &c, e.Diagnostic)
+	if out.Status == smtp.Rejected && final(out, &c) {
+		if c.Verdict == bounce.Hard || o.goesOn(context.Background(), &e) {
+			o.suppress(&e)
+		}
+		return o.giveUp(e), failure
+	}
+	return o.again(e, c.RetryAfter), failure
+}
+
+// untriedDelay is how long a job waits that the transport did not get to.
+const untriedDelay = 15 * time.Second
+
+// final reports whether a rejection ends the job. A refusal of us, before the
+// server heard of the recipient, or for how fast we send and what is thought of
+// our address, says nothing of this mail: it waits.
+func final(out *smtp.Outcome, c *bounce.Classification) bool {
+	if early(out) {
+		return false
+	}
+	switch c.Reason {
+	case bounce.RateLimited, bounce.RecipientRate, bounce.Greylisted, bounce.TooManyRecipients,
+		bounce.IPBlocked, bounce.LowReputation, bounce.AuthRequired:
+		return false
+	}
+	return true
+}
+
+// early reports whether the attempt failed before the server heard of the mail.
+func early(out *smtp.Outcome) bool {
+	var failed *smtp.Error
+	if !errors.As(out.Err, &failed) {
+		return false
+	}
+	switch failed.Phase {
+	case smtp.PhaseConnect, smtp.PhaseGreeting, smtp.PhaseHello, smtp.PhaseStartTLS, smtp.PhaseAuth:
+		return true
+	}
+	return false
+}
+
+// meaning translates the server's words; where there are none, the error's kind.
+func (q *Queue) meaning(out *smtp.Outcome) bounce.Classification {
+	reply := bounce.Reply{Code: out.Reply.Code, Text: out.Reply.Text()}
+	for i, n := range out.Reply.Enhanced {
+		reply.Status[i] = uint16(n)
+	}
+	if out.Session != nil {
+		reply.MX = out.Session.Host
+	}
+	var failed *smtp.Error
+	if errors.As(out.Err, &failed) {
+		reply.Command = commands[failed.Phase]
+	}
+	if reply.Code != 0 {
+		return q.classify(reply)
+	}
+	c := bounce.Classification{Reason: bounce.Network, Verdict: bounce.Soft, Action: bounce.Retry, Confidence: bounce.ByCode, Temporary: out.Status != smtp.Rejected}
+	for _, known := range causes {
+		if errors.Is(out.Err, known.err) {
+			c.Reason, c.Action = known.reason, known.action
+			break
+		}
+	}
+	if c.Reason == bounce.BadDomain && out.Status == smtp.Rejected {
+		c.Verdict = bounce.Hard
+	}
+	return c
+}
+
+var commands = map[smtp.Phase]bounce.Command{
+	smtp.PhaseConnect: bounce.Connect, smtp.PhaseGreeting: bounce.Connect, smtp.PhaseHello: bounce.Hello,
+	smtp.PhaseStartTLS: bounce.StartTLS, smtp.PhaseAuth: bounce.Auth, smtp.PhaseMail: bounce.Mail,
+	smtp.PhaseRcpt: bounce.Rcpt, smtp.PhaseData: bounce.Data, smtp.PhaseEndOfData: bounce.EndOfData,
+}
+
+// causes are the failures without a reply.
+var causes = []struct {
+	err    error
+	reason bounce.Reason
+	action bounce.Action
+}{
+	{smtp.ErrNullMX, bounce.BadDomain, bounce.Suppress},
+	{smtp.ErrNoHost, bounce.BadDomain, bounce.Suppress},
+	{smtp.ErrTLSRequired, bounce.TLSRequired, bounce.FixConfig},
+	{smtp.ErrTLSPolicy, bounce.TLSRequired, bounce.FixConfig},
+	{smtp.ErrNoRequireTLS, bounce.TLSRequired, bounce.FixConfig},
+	{smtp.ErrAuth, bounce.AuthRequired, bounce.FixConfig},
+	{smtp.ErrInsecureAuth, bounce.AuthRequired, bounce.FixConfig},
+	{smtp.ErrTooLarge, bounce.TooLarge, bounce.FixContent},
+	{smtp.ErrBadContent, bounce.ContentRefused, bounce.FixContent},
+	{smtp.ErrLineTooLong, bounce.ContentRefused, bounce.FixContent},
+	{smtp.ErrNeedUTF8, bounce.Protocol, bounce.FixConfig},
+	{smtp.ErrNeed8Bit, bounce.Protocol, bounce.FixConfig},
+	{smtp.ErrBadAddress, bounce.Protocol, bounce.FixConfig},
+	{smtp.ErrBlockedAddr, bounce.Network, bounce.FixConfig},
+	{smtp.ErrLoop, bounce.Loop, bounce.FixConfig},
+}
+
+// blame says what an outcome means for the destination, and for all mail when it
+// goes through one relay. Nil means that the destination works.
+func (o *outcome) blame(out *smtp.Outcome, c *bounce.Classification, why string) *failure {
+	switch {
+	case early(out):
+		return &failure{wait: c.RetryAfter, why: why, everywhere: !o.direct}
+	case c.Action == bounce.SlowDown, c.Reason == bounce.IPBlocked, out.Reply.Code == 421:
+		return &failure{wait: c.RetryAfter, why: why}
+	}
+	return nil
+}
+
+// again reschedules the job, unless it would then be too old.
+func (o *outcome) again(e tracking.Event, after time.Duration) Change {
+	due := o.now.Add(max(retryDelay(o.opts.Retry, o.Attempt), after))
+	if !o.Expires.IsZero() && !due.Before(o.Expires) {
+		e.Reason = bounce.Expired
+		e.Diagnostic = strings.TrimSpace("given up after " + o.age() + ": " + e.Diagnostic)
+		return o.giveUp(e)
+	}
+	e.Type = tracking.Deferred
+	return Change{State: Ready, Due: due, Counts: true, Last: e.Diagnostic, Events: []tracking.Event{o.identify(e)}}
+}
+
+func (o *outcome) giveUp(e tracking.Event) Change {
+	e.Type = tracking.Bounced
+	return Change{State: Bounced, Counts: true, Last: e.Diagnostic, Events: []tracking.Event{o.identify(e)}}
+}
+
+// expired ends a job whose time has passed.
+func (o *outcome) expired() Change {
+	e := o.event(tracking.Bounced)
+	e.Reason, e.Verdict = bounce.Expired, bounce.Soft
+	e.Diagnostic = strings.TrimSpace("given up after " + o.age() + ": " + o.Last)
+	if o.Attempts == 0 {
+		return o.refused(bounce.Expired, "expired before the first attempt")
+	}
+	return Change{State: Bounced, Last: e.Diagnostic, Events: []tracking.Event{o.identify(e)}}
+}
+
+// refused ends a job that is not to be sent.
+func (o *outcome) refused(reason bounce.Reason, why string) Change {
+	e := o.event(tracking.Rejected)
+	e.Reason, e.Verdict, e.Diagnostic = reason, bounce.Soft, why
+	return Change{State: Cancelled, Last: why, Events: []tracking.Event{o.identify(e)}}
+}
+
+// unsendable ends a job that cannot be rendered: our fault, or the host's.
+func (o *outcome) unsendable(err error) Change {
+	e := o.event(tracking.Failed)
+	e.Diagnostic = err.Error()
+	return Change{State: Bounced, Counts: true, Last: e.Diagnostic, Events: []tracking.Event{o.identify(e)}}
+}
+
+// postponed puts a job back that could not be prepared because the store failed.
+func (o *outcome) postponed(err error) Change {
+	o.opts.Log.Error("queue: attempt could not be prepared", "job", o.ID, "err", err)
+	return Change{State: Ready, Due: o.now.Add(time.Minute), Last: err.Error()}
+}
+
+// suppress puts the address on the list. It is only called for what the address
+// did itself.
+func (o *outcome) suppress(e *tracking.Event) {
+	if o.suppressions == nil {
+		return
+	}
+	err := o.suppressions.Suppress(context.Background(), []Suppression{{
+		Address: o.Address, Reason: e.Reason, Detail: e.Diagnostic, Message: o.ID, Since: o.now, Until: o.until(e.Reason),
+	}})
+	if err != nil {
+		o.opts.Log.Error("queue: address not suppressed", "job", o.ID, "reason", e.Reason, "err", err)
+	}
+}
+
+// until is when a suppression ends: what may pass is tried again some day.
+func (q *Queue) until(reason bounce.Reason) time.Time {
+	if softReasons[reason] {
+		return time.Now().Add(q.opts.DisabledFor)
+	}
+	return time.Time{}
+}
+
+// event is an event of this attempt.
+func (o *outcome) event(t tracking.Type) tracking.Event {
+	e := tracking.Event{
+		Type: t, Time: o.now.UTC(), Message: o.ID, Recipient: o.Address,
+		Campaign: o.Flow.Campaign, Tenant: o.Flow.Tenant, Attempt: o.Lease.Attempt,
+	}
+	if o.template != nil {
+		e.Stream, e.Tags = o.template.Stream(), o.template.Tags()
+	}
+	return e
+}
+
+// identify gives an event the ID that it has whenever this attempt is reported.
+func (o *outcome) identify(e tracking.Event) tracking.Event {
+	e.ID = tracking.EventID(e.Type, e.Message, strconv.Itoa(e.Attempt))
+	return e
+}
+
+// describe adds what the server said, or else the error.
+func (o *outcome) describe(e *tracking.Event, out *smtp.Outcome) {
+	e.Code, e.Enhanced, e.Diagnostic, e.QueueID = out.Reply.Code, out.Reply.Enhanced.String(), out.Reply.String(), out.QueueID
+	if out.Session != nil {
+		e.Host = out.Session.Host
+	}
+	if out.Reply.Code == 0 && out.Err != nil {
+		e.Diagnostic = out.Err.Error()
+	}
+}
+
+func (o *outcome) age() string {
+	return o.now.Sub(o.ID.Time()).Round(time.Second).String()
+}

@@ -1,0 +1,139 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/franqueo/franqueo/bounce"
+	"github.com/franqueo/franqueo/tracking"
+)
+
+// ErrUnproven is wrapped when a report bears no token of ours. It may be about
+// mail that somebody else sent in our name, so it is not acted upon.
+var ErrUnproven = errors.New("report bears no token of this sender")
+
+// Report takes in a returned mail, a complaint or an event of a provider: see
+// [bounce.Parse] and [bounce.Server]. It finds the mail by the token in the
+// report's recipient or in the Message-ID, records the event, and suppresses the
+// address if the report says that it is gone or complained.
+//
+// The event is about the address that we mailed, whatever address the report
+// names: mail can be forwarded, and an address that we did not write to is not
+// suppressed. Reports without news (delays, successes, ordinary mail) change
+// nothing. The same report twice is one event.
+func (q *Queue) Report(ctx context.Context, r *bounce.Report) error {
+	event, ok := reportEvent(r)
+	if !ok {
+		return nil
+	}
+	id, err := q.identify(r)
+	if err != nil {
+		return err
+	}
+	event.Message = id
+	event.ID = tracking.EventID(event.Type, id, r.ID, event.Reason.String(), event.Enhanced, strconv.Itoa(event.Code))
+	job, err := q.Job(ctx, id)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("queue: report about %v: %w", id, err)
+	}
+	if job != nil {
+		event.Recipient, event.Campaign, event.Tenant = job.Address, job.Flow.Campaign, job.Flow.Tenant
+		if t, err := q.loadTemplate(job.Template); err == nil {
+			event.Stream, event.Tags = t.Stream(), t.Tags()
+		}
+	}
+	if err := q.apply(ctx, r, &event); err != nil {
+		return err
+	}
+	if q.journal != nil {
+		if err := q.journal.Record(ctx, []tracking.Event{event}); err != nil {
+			return fmt.Errorf("queue: record report about %v: %w", id, err)
+		}
+	}
+	q.emit(ctx, []tracking.Event{event})
+	return nil
+}
+
+// identify finds which mail a report is about.
+func (q *Queue) identify(r *bounce.Report) (tracking.ID, error) {
+	for candidate := range r.Candidates() {
+		if id, err := q.tracker.Identify(candidate); err == nil {
+			return id, nil
+		}
+	}
+	return tracking.ID{}, fmt.Errorf("queue: %v from %q to %q: %w", r.Kind, r.From, strings.Join(r.To, ", "), ErrUnproven)
+}
+
+// reportEvent is the event that a report stands for, without what is known of the
+// mail; ok is false when there is none.
+func reportEvent(r *bounce.Report) (e tracking.Event, ok bool) {
+	e.Time = time.Now().UTC()
+	switch r.Kind {
+	case bounce.KindBounce:
+		e.Type = tracking.Bounced
+	case bounce.KindComplaint:
+		e.Type, e.Reason = tracking.Complained, bounce.Complaint
+	case bounce.KindAutoReply, bounce.KindChallenge:
+		e.Type, e.Reason = tracking.Autoresponded, bounce.AutoReply
+	default:
+		return e, false
+	}
+	e.Host, e.Diagnostic = r.ReportingMTA, r.Subject
+	if worst := worst(r); worst != nil {
+		e.Reason, e.Verdict, e.Code = worst.Reason, worst.Verdict, worst.Reply.Code
+		e.Enhanced = worst.Status.String()
+		if worst.Reply.Text != "" {
+			e.Diagnostic = worst.Reply.Text
+		}
+		if worst.RemoteMTA != "" {
+			e.Host = worst.RemoteMTA
+		}
+	}
+	return e, true
+}
+
+// worst is the recipient of a report that says most: each of our mails has one
+// recipient, but where it was forwarded the report can name several.
+func worst(r *bounce.Report) *bounce.Recipient {
+	var w *bounce.Recipient
+	for i := range r.Recipients {
+		if w == nil || r.Recipients[i].Verdict > w.Verdict {
+			w = &r.Recipients[i]
+		}
+	}
+	return w
+}
+
+// apply suppresses the address if the report asks for it.
+func (q *Queue) apply(ctx context.Context, r *bounce.Report, e *tracking.Event) error {
+	if q.suppressions == nil || e.Recipient == "" {
+		return nil
+	}
+	entry := Suppression{Address: e.Recipient, Reason: e.Reason, Detail: e.Diagnostic, Message: e.Message, Since: e.Time, Until: q.until(e.Reason)}
+	switch {
+	case e.Type == tracking.Complained && e.Reason != bounce.AuthReport:
+		entry.Stream = e.Stream
+	case e.Type == tracking.Bounced && e.Verdict == bounce.Hard && forUs(r, e.Recipient):
+	default:
+		return nil
+	}
+	if err := q.suppressions.Suppress(ctx, []Suppression{entry}); err != nil {
+		return fmt.Errorf("queue: suppress after report about %v: %w", e.Message, err)
+	}
+	return nil
+}
+
+// forUs reports whether a hard failure is of the address that we mailed, and not
+// of one that it forwards to.
+func forUs(r *bounce.Report, address string) bool {
+	for _, recipient := range r.Recipients {
+		if recipient.Verdict == bounce.Hard && (strings.EqualFold(recipient.Final, address) || recipient.Original == "" && recipient.Final == "") {
+			return true
+		}
+	}
+	return len(r.Recipients) == 0
+}

@@ -1,0 +1,141 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Limit bounds what is sent to one destination. Zero fields do not limit.
+type Limit struct {
+	// Connections is the number of attempts under way at once. A transport uses at
+	// most one connection for each.
+	Connections int
+	// PerSecond, PerHour and PerDay bound the messages in every span of that
+	// length, wherever it begins. Hours and days hold across restarts, where the
+	// store can keep them (see [Meter]).
+	PerSecond, PerHour, PerDay int
+}
+
+// Provider is a destination that many domains share: its limits hold for all of
+// them together.
+type Provider struct {
+	// Name is for logs and [Queue.Lanes], such as "gmail".
+	Name string
+	// Domains lists recipients' domains, and MX suffixes of mail hosts, such as
+	// ".google.com". A lane belongs to the first provider that either matches.
+	Domains, MX []string
+	Limit
+	// Warmup, if not empty, bounds the messages of each day from WarmupStart on:
+	// its first element is the first day's. After its last day PerDay alone holds.
+	Warmup      []int
+	WarmupStart time.Time
+}
+
+// Shaping says how fast mail may leave. The zero value sends everything with the
+// defaults that [Providers] lists.
+type Shaping struct {
+	// Total holds for all mail together: the quota of a relay, say.
+	Total Limit
+	// Lane holds for each domain that belongs to no provider. A zero Connections
+	// means 10.
+	Lane Limit
+	// Providers nil means those of [Providers]; empty and not nil means none.
+	Providers []Provider
+	// MX looks the mail hosts of a domain up, so that a domain that is hosted by a
+	// provider counts as that provider's. Nil goes by Domains only. It is called
+	// once in an hour for each lane, never while the queue waits for it.
+	MX func(ctx context.Context, domain string) ([]string, error)
+}
+
+// Providers returns defaults for the large mailbox providers: what a sender
+// without a history gets through without being told to slow down. They publish
+// few figures; raise them as your reputation allows.
+func Providers() []Provider {
+	return []Provider{
+		{Name: "gmail", Domains: []string{"gmail.com", "googlemail.com"}, MX: []string{".google.com", ".googlemail.com"}, Limit: Limit{Connections: 10, PerSecond: 20}},
+		{Name: "outlook", Domains: []string{"outlook.com", "hotmail.com", "live.com", "msn.com"}, MX: []string{".olc.protection.outlook.com"}, Limit: Limit{Connections: 5, PerSecond: 10}},
+		{Name: "exchange-online", MX: []string{".protection.outlook.com", ".mx.microsoft"}, Limit: Limit{Connections: 10, PerSecond: 20}},
+		{Name: "yahoo", Domains: []string{"yahoo.com", "ymail.com", "rocketmail.com", "aol.com", "aim.com"}, MX: []string{".yahoodns.net"}, Limit: Limit{Connections: 5, PerSecond: 10}},
+		{Name: "icloud", Domains: []string{"icloud.com", "me.com", "mac.com"}, MX: []string{".mail.icloud.com"}, Limit: Limit{Connections: 5, PerSecond: 5}},
+		{Name: "gmx", Domains: []string{"gmx.net", "gmx.de", "gmx.at", "gmx.ch", "gmx.com", "web.de", "mail.com"}, MX: []string{".gmx.net", ".web.de"}, Limit: Limit{Connections: 3, PerSecond: 3}},
+		{Name: "t-online", Domains: []string{"t-online.de", "magenta.de"}, MX: []string{".t-online.de"}, Limit: Limit{Connections: 3, PerSecond: 3}},
+		{Name: "orange", Domains: []string{"orange.fr", "wanadoo.fr"}, MX: []string{".orange.fr", ".wanadoo.fr"}, Limit: Limit{Connections: 2, PerSecond: 2}},
+		{Name: "mimecast", MX: []string{".mimecast.com"}, Limit: Limit{Connections: 5, PerSecond: 5}},
+		{Name: "proofpoint", MX: []string{".pphosted.com", ".ppe-hosted.com"}, Limit: Limit{Connections: 5, PerSecond: 5}},
+	}
+}
+
+func (s *Shaping) validate() error {
+	errs := []error{s.Total.validate("Shaping.Total"), s.Lane.validate("Shaping.Lane")}
+	seen := map[string]bool{}
+	for i, p := range s.Providers {
+		at := fmt.Sprintf("Shaping.Providers[%d] %q", i, p.Name)
+		errs = append(errs, p.Limit.validate(at))
+		if p.Name == "" || seen[p.Name] {
+			errs = append(errs, fmt.Errorf("queue: %s: a provider needs a name of its own", at))
+		}
+		seen[p.Name] = true
+		if len(p.Domains)+len(p.MX) == 0 {
+			errs = append(errs, fmt.Errorf("queue: %s: Domains and MX are both empty, so no lane would match", at))
+		}
+		if len(p.Warmup) > 0 && p.WarmupStart.IsZero() {
+			errs = append(errs, fmt.Errorf("queue: %s: Warmup needs a WarmupStart", at))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (l Limit) validate(at string) error {
+	for _, f := range []struct {
+		name  string
+		value int
+	}{{"Connections", l.Connections}, {"PerSecond", l.PerSecond}, {"PerHour", l.PerHour}, {"PerDay", l.PerDay}} {
+		if f.value < 0 {
+			return fmt.Errorf("queue: %s.%s is %d; it must not be negative", at, f.name, f.value)
+		}
+	}
+	return nil
+}
+
+// provider returns the first provider that has the domain, or one of its mail
+// hosts, or nil.
+func (s *Shaping) provider(domain string, hosts []string) *Provider {
+	for i := range s.Providers {
+		p := &s.Providers[i]
+		for _, d := range p.Domains {
+			if strings.EqualFold(d, domain) {
+				return p
+			}
+		}
+		for _, suffix := range p.MX {
+			for _, host := range hosts {
+				if hasSuffixFold(strings.TrimSuffix(host, "."), suffix) {
+					return p
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func hasSuffixFold(s, suffix string) bool {
+	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
+}
+
+// day is the limit of the day that now falls in, given the warm-up; 0 is none.
+func (p *Provider) day(now time.Time) int {
+	if len(p.Warmup) == 0 || now.Before(p.WarmupStart) {
+		return p.PerDay
+	}
+	day := int(now.Sub(p.WarmupStart) / (24 * time.Hour))
+	if day >= len(p.Warmup) {
+		return p.PerDay
+	}
+	if p.PerDay == 0 {
+		return p.Warmup[day]
+	}
+	return min(p.Warmup[day], p.PerDay)
+}
