@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -173,6 +174,16 @@ const (
 	Cancelled // by the host, or never sent: suppressed, expired before the first attempt
 	states    = int(Cancelled) + 1
 )
+
+var stateNames = [states]string{"ready", "held", "delivered", "bounced", "cancelled"}
+
+// String is the stable name, such as "ready".
+func (s State) String() string {
+	if int(s) < states {
+		return stateNames[s]
+	}
+	return fmt.Sprintf("state %d", uint8(s))
+}
 
 // Batch is what one Put stores.
 type Batch struct {
