@@ -29,7 +29,9 @@ type builder struct {
 	t *Tracker
 	m *Message
 	content
+	raw        bool // the message is finished: it has no merge fields
 	boundaries int
+	pixels     int
 	text       []byte // since the last hole
 	faults     []error
 }
@@ -143,24 +145,18 @@ func (b *builder) fault(format string, args ...any) {
 
 func (b *builder) header() {
 	m := b.m
-	b.add("Date: ")
-	b.op(op{kind: opDate})
-	b.add("\r\n")
+	b.dateField()
 	b.addresses("From", []mail.Address{m.From})
 	b.addresses("Sender", m.sender())
 	b.addresses("Reply-To", m.ReplyTo)
 	if len(m.To) > 0 {
 		b.addresses("To", m.To)
 	} else {
-		b.add("To: ")
-		b.op(op{kind: opTo})
-		b.add("\r\n")
+		b.toField()
 	}
 	b.addresses("Cc", m.Cc)
 	b.unstructured("Subject", m.Subject)
-	b.add("Message-ID:" + b.space(len("Message-ID: <@>")+recipientSize+len(b.domain)) + "<")
-	b.op(op{kind: opToken, token: kindReturn})
-	b.add("@" + b.domain + ">\r\n")
+	b.messageIDField()
 	b.listFields()
 	for _, name := range slices.Sorted(maps.Keys(m.Header)) {
 		for _, v := range m.Header[name] {
@@ -168,6 +164,24 @@ func (b *builder) header() {
 		}
 	}
 	b.add("MIME-Version: 1.0\r\n")
+}
+
+func (b *builder) dateField() {
+	b.add("Date: ")
+	b.op(op{kind: opDate})
+	b.add("\r\n")
+}
+
+func (b *builder) toField() {
+	b.add("To: ")
+	b.op(op{kind: opTo})
+	b.add("\r\n")
+}
+
+func (b *builder) messageIDField() {
+	b.add("Message-ID:" + b.space(len("Message-ID: <@>")+recipientSize+len(b.domain)) + "<")
+	b.op(op{kind: opToken, token: kindReturn})
+	b.add("@" + b.domain + ">\r\n")
 }
 
 func (b *builder) addresses(name string, list []mail.Address) {
@@ -417,14 +431,21 @@ func wordStart(text []byte, i int) int {
 func (b *builder) amp(html []byte) { b.withCuts(html, b.htmlCuts(html, nil)) }
 
 // html adds the HTML with its links, its pixel and its fields.
-func (b *builder) html(html []byte) {
-	cuts := b.htmlCuts(html, b.linkCuts(html))
-	if b.policy.Opens > Off {
+func (b *builder) html(html []byte) { b.withCuts(html, b.pageCuts(html)) }
+
+// pageCuts are the links, the fields and the place of the pixel, in order.
+func (b *builder) pageCuts(html []byte) []cut {
+	cuts := b.linkCuts(html)
+	if !b.raw {
+		cuts = b.htmlCuts(html, cuts)
+	}
+	if b.policy.Opens > Off && b.pixels == 0 {
+		b.pixels++
 		at := pixelOffset(html)
 		cuts = append(cuts, cut{start: at, end: at, add: b.pixel})
 	}
 	slices.SortStableFunc(cuts, func(x, y cut) int { return cmp.Compare(x.start, y.start) })
-	b.withCuts(html, cuts)
+	return cuts
 }
 
 // cut is a range of a text that add replaces.
@@ -518,7 +539,7 @@ func (b *builder) linkCuts(html []byte) []cut {
 		b.links = append(b.links, h.link(html, index))
 		original := html[h.value.start:h.value.end]
 		switch {
-		case h.skipped != "":
+		case h.skipped != "", b.policy.Clicks <= Off && pieces == nil && len(b.m.UTM) == 0:
 			return
 		case pieces != nil:
 			cuts = append(cuts, cut{h.value.start, h.value.end, func() {
@@ -541,7 +562,7 @@ func (b *builder) linkPieces(h *href) []piece {
 		return nil
 	}
 	fields := fieldsIn([]byte(h.url))
-	if len(fields) == 0 {
+	if b.raw || len(fields) == 0 {
 		h.skipped = cmp.Or(h.skipped, b.t.skipReason(h.url))
 		return nil
 	}

@@ -5,8 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/mail"
 	"net/textproto"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -146,4 +149,62 @@ func contentTypes(parts []leaf) []string {
 		list = append(list, p.contentType)
 	}
 	return list
+}
+
+// regexpClick and regexpPixel find what compiling puts into HTML.
+var (
+	regexpClick = regexp.MustCompile(`https://t\.example\.com/c/[A-Za-z0-9_-]+/[A-Za-z0-9_-]{40}`)
+	regexpPixel = regexp.MustCompile(`<img src="https://t\.example\.com/o/[A-Za-z0-9_-]{11}/[A-Za-z0-9_-]{40}\.gif" width="1" height="1" alt="" style="border:0">`)
+)
+
+// checkPage proves that the HTML part of a rendered message is source but for one
+// pixel and the values of hrefs, and that each of those leads where it led.
+func checkPage(t *testing.T, tracker *tracking.Tracker, source, rendered []byte) {
+	t.Helper()
+	_, parts := leaves(t, rendered)
+	got := parts[len(parts)-1].body
+	require.Len(t, regexpPixel.FindAllString(got, -1), 1)
+	got = regexpPixel.ReplaceAllString(got, "")
+	want := strings.ReplaceAll(strings.ReplaceAll(string(source), "\r\n", "\n"), "\n", "\r\n")
+	blank := func(tracking.Link) (string, bool) { return "x", true }
+	require.Equal(t, string(tracking.Rewrite(nil, []byte(want), blank)), string(tracking.Rewrite(nil, []byte(got), blank)))
+	require.Equal(t, destinations([]byte(want)), followed(t, tracker, []byte(got)))
+}
+
+func destinations(page []byte) []string {
+	var list []string
+	tracking.Rewrite(nil, page, func(l tracking.Link) (string, bool) {
+		list = append(list, l.URL)
+		return "", false
+	})
+	return list
+}
+
+// followed asks the tracker where each link of page leads.
+func followed(t *testing.T, tracker *tracking.Tracker, page []byte) []string {
+	t.Helper()
+	list := destinations(page)
+	for i, link := range list {
+		require.Regexp(t, regexpClick, link)
+		w := httptest.NewRecorder()
+		tracker.ServeHTTP(w, httptest.NewRequest(http.MethodGet, link, nil))
+		require.Equal(t, http.StatusFound, w.Code)
+		list[i] = w.Header().Get("Location")
+	}
+	return list
+}
+
+func TestCompileCorpus(t *testing.T) {
+	t.Parallel()
+	tracker := newTracker(t, nil)
+	for name, source := range corpus(t) {
+		t.Run(name, func(t *testing.T) {
+			if _, err := tracker.Compile(&tracking.Message{From: mail.Address{Address: "a@tienda.example"}, HTML: string(source)}); err != nil {
+				t.Log(err)
+			}
+			source = bytes.ReplaceAll(source, []byte("{{"), []byte("(("))
+			p := compile(t, tracker, &tracking.Message{From: mail.Address{Address: "a@tienda.example"}, HTML: string(source)})
+			checkPage(t, tracker, source, render(t, tracker, p, recipient()))
+		})
+	}
 }

@@ -80,7 +80,7 @@ func (e *encoder) bool(v bool) {
 
 func (e *encoder) content(c *content) {
 	e.b = append(e.b, c.mailing[:]...)
-	for _, s := range []string{c.domain, c.from, c.campaign, c.stream, c.tenant} {
+	for _, s := range []string{c.domain, c.messageID, c.from, c.campaign, c.stream, c.tenant} {
 		e.string(s)
 	}
 	e.int(int(c.policy.Opens))
@@ -191,7 +191,7 @@ func (d *decoder) content(c *content) {
 	}
 	c.mailing = mailing(d.b[:mailingSize])
 	d.b = d.b[mailingSize:]
-	for _, s := range []*string{&c.domain, &c.from, &c.campaign, &c.stream, &c.tenant} {
+	for _, s := range []*string{&c.domain, &c.messageID, &c.from, &c.campaign, &c.stream, &c.tenant} {
 		*s = d.string()
 	}
 	c.policy.Opens, c.policy.Clicks = Mode(d.int(int(Full))), Mode(d.int(int(Full)))

@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,21 +20,23 @@ type Template struct {
 
 // content is what a stored template holds.
 type content struct {
-	mailing  mailing
-	domain   string // of the Message-ID
-	from     string // the reverse-path, unless the tracker makes its own
-	policy   Policy
-	utf8     bool // the header needs SMTPUTF8
-	campaign string
-	stream   string
-	tenant   string
-	tags     []string
-	meta     map[string]string
-	fields   []string
-	needs    []need
-	links    []Link
-	ops      []op
-	size     int // of the wire form without the values of fields
+	mailing mailing
+	domain  string // of the Message-ID
+	// messageID is the message's own, if it came with one
+	messageID string
+	from      string // the reverse-path, unless the tracker makes its own
+	policy    Policy
+	utf8      bool // the header needs SMTPUTF8
+	campaign  string
+	stream    string
+	tenant    string
+	tags      []string
+	meta      map[string]string
+	fields    []string
+	needs     []need
+	links     []Link
+	ops       []op
+	size      int // of the wire form without the values of fields
 }
 
 // need says that a field is used where its value is escaped so.
@@ -225,7 +228,7 @@ func (c *copyState) envelope() Envelope {
 	n := len(c.scratch)
 	c.scratch = c.appendReturnPath(c.scratch)
 	both := string(c.scratch)
-	e.MessageID = both[:n]
+	e.MessageID = cmp.Or(p.messageID, both[:n])
 	if len(both) > n {
 		e.ReturnPath = both[n:]
 	}
