@@ -94,10 +94,11 @@ func (s *session) fits(l *letter, rcpts []int) error {
 	return &Error{Phase: PhaseMail, Host: s.target.host, Err: cause, Class: ErrPermanent}
 }
 
-var transactions = sync.Pool{New: func() any { return &transaction{wake: make(chan struct{}, 1)} }}
-
-func newTransaction(ctx context.Context, l *letter, rcpts []int) *transaction {
-	t := transactions.Get().(*transaction)
+func (p *pool) newTransaction(ctx context.Context, l *letter, rcpts []int) *transaction {
+	t, ok := p.transactions.Get().(*transaction)
+	if !ok {
+		t = &transaction{wake: make(chan struct{}, 1)}
+	}
 	t.letter, t.rcpts, t.trace = l, rcpts, contextTrace(ctx)
 	if cap(t.verdicts) < len(rcpts) {
 		t.verdicts = make([]verdict, len(rcpts))
@@ -107,24 +108,24 @@ func newTransaction(ctx context.Context, l *letter, rcpts []int) *transaction {
 }
 
 // recycle keeps the memory of a transaction that is done and that nobody holds.
-func (t *transaction) recycle() {
+func (p *pool) recycle(t *transaction) {
 	clear(t.verdicts)
 	select {
 	case <-t.wake:
 	default:
 	}
 	*t = transaction{wake: t.wake, verdicts: t.verdicts[:0]}
-	transactions.Put(t)
+	p.transactions.Put(t)
 }
 
 // attempt runs one transaction and fills in the outcomes of its recipients. left
 // are those whom the server may take in another transaction. stale says that the
 // connection, which had been used before, ended while nothing could be accepted.
 func (s *session) attempt(ctx context.Context, l *letter, rcpts []int, out *Result) (left []int, stale bool) {
-	t := newTransaction(ctx, l, rcpts)
+	t := s.pool.newTransaction(ctx, l, rcpts)
 	if err := s.submit(t); err != nil {
 		s.pool.release(s, 1, 0)
-		t.recycle()
+		s.pool.recycle(t)
 		out.fail(rcpts, &Error{Phase: PhaseMail, Host: s.target.host, Err: err}, s.again)
 		return nil, true
 	}
@@ -132,7 +133,7 @@ func (s *session) attempt(ctx context.Context, l *letter, rcpts []int, out *Resu
 		out.fail(rcpts, err, s.again)
 		return nil, false
 	}
-	defer t.recycle()
+	defer s.pool.recycle(t)
 	return s.describe(t, out), t.stale()
 }
 

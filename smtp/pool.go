@@ -48,6 +48,9 @@ func (o PoolOptions) withDefaults() PoolOptions {
 // first.
 type pool struct {
 	options PoolOptions
+	// transactions keeps memory for reuse. Each pool has its own, so that their
+	// channels stay in the testing/synctest bubble in which they were made.
+	transactions sync.Pool
 
 	mu       sync.Mutex // guards what follows, and the pool's fields of sessions
 	hosts    map[targetKey]*poolHost

@@ -5,7 +5,6 @@ import (
 	"crypto/md5"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -140,7 +139,7 @@ func parseToken(response string) (user, token string) {
 	return user, token
 }
 
-// scram is RFC 5802, with channel binding of RFC 9266 or RFC 5929. The last
+// scram is RFC 5802, with the channel bindings of RFC 9266 and RFC 5929. The last
 // challenge holds the server's proof; the client answers with an empty line.
 func (a *authenticator) scram(mechanism string, plusOffered bool) (sasl.Server, error) {
 	name, bound := strings.CutSuffix(mechanism, "-PLUS")
@@ -180,13 +179,7 @@ func (a *authenticator) converse(s *scram.Server, first string, bound, plusOffer
 	if !bound && !plusOffered {
 		return s.NewConversation(), nil
 	}
-	state := a.conn.tls.ConnectionState()
-	bind := scram.NewTLSExporterBinding
-	if strings.HasPrefix(first, "p=tls-server-end-point,") {
-		bind = scram.NewTLSServerEndpointBinding
-		state = tls.ConnectionState{PeerCertificates: []*x509.Certificate{a.conn.server.leaf()}}
-	}
-	binding, err := bind(&state)
+	binding, err := a.binding(first)
 	if err != nil {
 		return nil, errors.Join(gosmtp.ErrAuthFailed, err)
 	}
@@ -196,12 +189,28 @@ func (a *authenticator) converse(s *scram.Server, first string, bound, plusOffer
 	return s.NewConversationWithChannelBinding(binding), nil
 }
 
-// leaf is the server's certificate.
-func (s *Server) leaf() *x509.Certificate {
-	if len(s.opts.TLSConfig.Certificates) == 0 {
-		return nil
+// binding is the channel binding that the client's first message names;
+// tls-exporter if it names none.
+func (a *authenticator) binding(first string) (scram.ChannelBinding, error) {
+	state := a.conn.tls.ConnectionState()
+	name, _, _ := strings.Cut(first, ",")
+	switch name {
+	case "p=tls-unique":
+		return scram.NewTLSUniqueBinding(state.TLSUnique), nil
+	case "p=tls-server-end-point":
+		state.PeerCertificates = []*x509.Certificate{a.conn.server.leaf()}
+		return scram.NewTLSServerEndpointBinding(&state)
 	}
-	return s.opts.TLSConfig.Certificates[0].Leaf
+	return scram.NewTLSExporterBinding(&state)
+}
+
+// leaf is the server's certificate; empty if the configuration hides it.
+func (s *Server) leaf() *x509.Certificate {
+	certificates := s.opts.TLSConfig.Certificates
+	if len(certificates) == 0 || certificates[0].Leaf == nil {
+		return &x509.Certificate{}
+	}
+	return certificates[0].Leaf
 }
 
 // scramIterations is the least that RFC 7677, section 4 allows.

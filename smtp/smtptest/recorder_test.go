@@ -98,7 +98,7 @@ func TestTranscriptOnFailure(t *testing.T) {
 		f := fakeT{failed: failed}
 		server.LogOnFailure(&f)
 		f.cleanups[0]()
-		require.Equal(t, failed, strings.Contains(f.log, "transcript of smtp://127.0.0.1"))
+		require.Equal(t, failed, strings.Contains(f.log, "transcript of 127.0.0.1"))
 	}
 }
 

@@ -277,6 +277,9 @@ func (s *Server) URL() string {
 	if users := slices.Sorted(maps.Keys(s.opts.Users)); len(users) > 0 {
 		u.User = url.UserPassword(users[0], s.opts.Users[users[0]])
 	}
+	if s.opts.TLS == NoTLS {
+		u.RawQuery = "tls=none"
+	}
 	return u.String()
 }
 

@@ -55,7 +55,7 @@ func (s *Server) LogOnFailure(t TB) {
 	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("transcript of %s:\n%s", s.URL(), s.Transcript())
+			t.Logf("transcript of %s:\n%s", s.Addr(), s.Transcript())
 		}
 	})
 }
