@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 )
@@ -110,17 +109,20 @@ func (id *ID) UnmarshalText(text []byte) error {
 // of the message comes first, so that the events of a mail are close together in
 // an index. (UUIDv8: RFC 9562, section 5.8.)
 func EventID(t Type, message ID, parts ...string) ID {
-	h := sha256.New()
-	h.Write(message[:])
-	for _, part := range append([]string{string(t)}, parts...) {
-		var size [8]byte
-		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
-		h.Write(size[:])
-		io.WriteString(h, part)
+	b := append(make([]byte, 0, 256), message[:]...)
+	b = appendPart(b, string(t))
+	for _, part := range parts {
+		b = appendPart(b, part)
 	}
-	id := ID(h.Sum(nil)[:16])
+	sum := sha256.Sum256(b)
+	id := ID(sum[:16])
 	copy(id[:6], message[:6])
 	id[6] = 0x80 | id[6]&0x0f
 	id[8] = 0x80 | id[8]&0x3f
 	return id
+}
+
+// appendPart appends a part and its length, so that no two lists of parts are alike.
+func appendPart(b []byte, part string) []byte {
+	return append(binary.BigEndian.AppendUint64(b, uint64(len(part))), part...)
 }

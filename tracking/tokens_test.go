@@ -158,13 +158,6 @@ func TestPathLength(t *testing.T) {
 	require.LessOrEqual(t, len(link)-len(tracker.base), 180)
 }
 
-func TestMintAllocates(t *testing.T) {
-	s := testSigner(1)
-	dst := make([]byte, 0, 1024)
-	require.Zero(t, testing.AllocsPerRun(100, func() { s.appendRecipient(dst, kindEngage, spring, letter) }))
-	require.Zero(t, testing.AllocsPerRun(100, func() { s.appendLink(dst, spring, 1, "https://example.com/oferta") }))
-}
-
 func newTestTracker(t testing.TB, base string, opts *Options) *Tracker {
 	t.Helper()
 	tracker, err := New(base, []Key{testKey(1)}, opts)
