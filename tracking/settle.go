@@ -67,6 +67,7 @@ type recorder struct {
 	nets  networks
 	seed  maphash.Seed
 	seen  seen
+	spare sync.Pool // of *settling
 	timer *time.Timer
 	// busy has a place for whoever flushes.
 	busy chan struct{}
@@ -90,6 +91,7 @@ func newRecorder(opts *Options) *recorder {
 		opts:  opts,
 		nets:  newNetworks(opts.Scanners),
 		seed:  maphash.MakeSeed(),
+		spare: sync.Pool{New: func() any { return &settling{} }},
 		busy:  make(chan struct{}, 1),
 		mails: make(map[mailKey]*settling),
 	}
@@ -106,7 +108,8 @@ func (r *recorder) add(h hit) {
 	}
 	m := r.mails[key]
 	if m == nil {
-		m = &settling{key: key, due: h.at.Add(max(r.opts.Settle, 0))}
+		m = r.spare.Get().(*settling)
+		m.key, m.due = key, h.at.Add(max(r.opts.Settle, 0))
 		r.mails[key] = m
 		r.order = append(r.order, m)
 	}
@@ -165,31 +168,41 @@ func (r *recorder) rearm() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.armed = false
+	if r.closed || len(r.order)+len(r.outbox) == 0 {
+		return
+	}
 	now := time.Now()
-	switch {
-	case r.closed:
-	case len(r.order) > 0:
-		r.arm(max(r.pause(now), flushPause))
-	case len(r.outbox) > 0:
-		r.arm(max(r.retryAt.Sub(now), flushPause))
+	pause := maxRetry
+	if len(r.order) > 0 {
+		pause = r.pause(now)
+	}
+	if len(r.outbox) > 0 {
+		pause = min(pause, r.retryAt.Sub(now))
+	}
+	r.arm(max(pause, flushPause))
+}
+
+// judge moves what is due by now to the outbox, as events, and on to the sink.
+func (r *recorder) judge(ctx context.Context, now time.Time) {
+	mails := make(map[mailing]Mail)
+	for m := r.take(now); m != nil; m = r.take(now) {
+		r.addEvents(ctx, m, mails)
+		r.reuse(m)
+		if lost := len(r.outbox) - maxOutbox; lost > 0 {
+			r.outbox = r.outbox[:maxOutbox]
+			r.drop(lost)
+		}
+		if len(r.outbox) >= maxRecord {
+			r.deliver(ctx)
+		}
 	}
 }
 
-// judge moves what is due by now to the outbox, as events.
-func (r *recorder) judge(ctx context.Context, now time.Time) {
-	mails := make(map[mailing]Mail)
-	for {
-		m := r.take(now)
-		if m == nil {
-			return
-		}
-		events := r.events(ctx, m, mails)
-		if free := maxOutbox - len(r.outbox); len(events) > free {
-			r.drop(len(events) - free)
-			events = events[:free]
-		}
-		r.outbox = append(r.outbox, events...)
-	}
+// reuse keeps the room of a settled mail for the next.
+func (r *recorder) reuse(m *settling) {
+	clear(m.hits)
+	m.hits = m.hits[:0]
+	r.spare.Put(m)
 }
 
 // take removes the oldest mail, if it is due or there are too many.
@@ -220,19 +233,25 @@ func (r *recorder) deliver(ctx context.Context) {
 	if time.Now().Before(r.retryAt) {
 		return
 	}
-	for len(r.outbox) > 0 {
-		n := min(len(r.outbox), maxRecord)
-		if err := r.record(ctx, r.outbox[:n]); err != nil {
+	sent := 0
+	for sent < len(r.outbox) {
+		batch := r.outbox[sent:min(sent+maxRecord, len(r.outbox))]
+		if err := r.record(ctx, batch); err != nil {
 			r.failures++
 			pause := min(minRetry<<min(r.failures-1, 10), maxRetry)
 			r.retryAt = time.Now().Add(pause)
-			r.opts.Log.Warn("tracking: sink failed", "err", err, "waiting", len(r.outbox), "retry", pause)
-			return
+			r.opts.Log.Warn("tracking: sink failed", "err", err, "waiting", len(r.outbox)-sent, "retry", pause)
+			break
 		}
 		r.failures = 0
-		r.outbox = r.outbox[n:]
+		sent += len(batch)
 	}
-	r.outbox = nil
+	left := copy(r.outbox, r.outbox[sent:])
+	clear(r.outbox[left:])
+	r.outbox = r.outbox[:left]
+	if left == 0 && cap(r.outbox) > 4*maxRecord {
+		r.outbox = nil // after a long failure
+	}
 }
 
 func (r *recorder) record(ctx context.Context, events []Event) error {
@@ -255,38 +274,33 @@ func (r *recorder) close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("tracking: close: the sink is still busy: %w", context.Cause(ctx))
 	}
-	r.judge(ctx, time.Unix(1<<40, 0))
-	for r.retryAt = (time.Time{}); len(r.outbox) > 0; {
-		r.deliver(ctx)
-		if len(r.outbox) == 0 {
-			break
-		}
+	for r.judge(ctx, time.Unix(1<<40, 0)); len(r.outbox) > 0; {
 		select {
 		case <-time.After(time.Until(r.retryAt)):
 		case <-ctx.Done():
 			return fmt.Errorf("tracking: close: %d events not recorded: %w", len(r.outbox), context.Cause(ctx))
 		}
+		r.deliver(ctx)
 	}
 	return nil
 }
 
-// events judges the hits of one mail. Mails keeps what
-// is known of mailings.
-func (r *recorder) events(ctx context.Context, m *settling, mails map[mailing]Mail) []Event {
+// addEvents judges the hits of one mail, and adds their events to the outbox. Mails
+// keeps what is known of mailings.
+func (r *recorder) addEvents(ctx context.Context, m *settling, mails map[mailing]Mail) {
 	policy := r.policy(ctx, m)
 	mail := r.resolve(ctx, m, mails)
 	for i := range m.hits {
 		r.mark(&m.hits[i], mail.Delivered)
 	}
 	markSweep(m.hits)
-	var events []Event
-	for _, h := range m.hits {
-		e, keep := r.event(h, policy, mail)
-		if keep && !slices.ContainsFunc(events, func(have Event) bool { return have.ID == e.ID }) {
-			events = append(events, e)
+	before := len(r.outbox)
+	for i := range m.hits {
+		e, keep := r.event(&m.hits[i], policy, mail)
+		if keep && !slices.ContainsFunc(r.outbox[before:], func(have Event) bool { return have.ID == e.ID }) {
+			r.outbox = append(r.outbox, e)
 		}
 	}
-	return events
 }
 
 // policy asks for the recipient's consent. Without an answer, hits are anonymous.
@@ -349,7 +363,7 @@ func (r *recorder) mark(h *hit, delivered time.Time) {
 }
 
 // event makes an event of a hit, as far as the policy allows; false if not at all.
-func (r *recorder) event(h hit, policy Policy, mail Mail) (Event, bool) {
+func (r *recorder) event(h *hit, policy Policy, mail Mail) (Event, bool) {
 	mode := h.mode(policy)
 	if mode == Off {
 		return Event{}, false
@@ -364,7 +378,7 @@ func (r *recorder) event(h hit, policy Policy, mail Mail) (Event, bool) {
 		e.Message, e.Recipient, e.Meta = h.id, mail.Recipient, mail.Meta
 		e.First = e.Machine == 0 && !mail.had(h.typ) && r.seen.add(h.typ, h.id)
 	}
-	e.ID = EventID(h.typ, e.Message, h.mailing.String(), strconv.Itoa(int(h.link)), r.bucket(&h), strconv.FormatInt(h.at.Unix(), 10))
+	e.ID = EventID(h.typ, e.Message, e.Mailing, strconv.Itoa(int(h.link)), r.bucket(h), strconv.FormatInt(h.at.Unix(), 10))
 	return e, true
 }
 
@@ -417,8 +431,8 @@ type seen struct {
 }
 
 type seenKey struct {
-	typ Type
-	id  ID
+	click bool
+	id    ID
 }
 
 // maxSeen bounds each half of what is remembered.
@@ -426,7 +440,7 @@ const maxSeen = 1 << 16
 
 // add reports whether this is news.
 func (s *seen) add(t Type, id ID) bool {
-	k := seenKey{t, id}
+	k := seenKey{t == Clicked, id}
 	_, young := s.young[k]
 	_, old := s.old[k]
 	if young || old {
