@@ -42,7 +42,7 @@ func (t *Tracker) Close(ctx context.Context) error { return t.recorder.close(ctx
 func (t *Tracker) Dropped() int64 {
 	t.recorder.mu.Lock()
 	defer t.recorder.mu.Unlock()
-	return t.recorder.dropped
+	return t.recorder.dropped + t.recorder.batch.Dropped()
 }
 
 // Header fields of all answers, as values that are shared: nothing may change them.

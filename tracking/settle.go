@@ -47,18 +47,10 @@ const (
 	maxHits = 1 << 16
 	// maxTogether bounds the hits of one mail that are judged together.
 	maxTogether = 256
-	// maxOutbox bounds the events that wait for the sink.
-	maxOutbox = 1 << 16
-	// maxRecord is the most events in one call of the sink.
-	maxRecord = 500
 	// flushPause keeps flushes apart, so that a busy server has batches.
 	flushPause = 50 * time.Millisecond
-	// hookTimeout bounds one call of Consent or Resolve, recordTimeout one of the sink.
-	hookTimeout   = 5 * time.Second
-	recordTimeout = 30 * time.Second
-	// The pause after a failure of the sink doubles between these.
-	minRetry = time.Second
-	maxRetry = time.Minute
+	// hookTimeout bounds one call of Consent or Resolve.
+	hookTimeout = 5 * time.Second
 )
 
 // recorder takes hits from the handler, and hands events to the sink from a timer.
@@ -69,6 +61,7 @@ type recorder struct {
 	seen  seen
 	spare sync.Pool // of *settling
 	timer *time.Timer
+	batch *Batch
 	// busy has a place for whoever flushes.
 	busy chan struct{}
 
@@ -80,10 +73,8 @@ type recorder struct {
 	closed  bool
 	dropped int64
 
-	// The rest belongs to whoever flushes.
-	outbox   []Event
-	failures int
-	retryAt  time.Time
+	// ready belongs to whoever is busy: events on their way to the batch.
+	ready []Event
 }
 
 func newRecorder(opts *Options) *recorder {
@@ -91,6 +82,7 @@ func newRecorder(opts *Options) *recorder {
 		opts:  opts,
 		nets:  newNetworks(opts.Scanners),
 		seed:  maphash.MakeSeed(),
+		batch: newBatch(opts.Sink, BatchOptions{Pause: -1, Overflow: Drop, Log: opts.Log}),
 		spare: sync.Pool{New: func() any { return &settling{} }},
 		busy:  make(chan struct{}, 1),
 		mails: make(map[mailKey]*settling),
@@ -160,7 +152,6 @@ func (r *recorder) flush(ctx context.Context) {
 	r.busy <- struct{}{}
 	defer func() { <-r.busy }()
 	r.judge(ctx, time.Now())
-	r.deliver(ctx)
 	r.rearm()
 }
 
@@ -168,34 +159,31 @@ func (r *recorder) rearm() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.armed = false
-	if r.closed || len(r.order)+len(r.outbox) == 0 {
-		return
+	if !r.closed && len(r.order) > 0 {
+		r.arm(max(r.pause(time.Now()), flushPause))
 	}
-	now := time.Now()
-	pause := maxRetry
-	if len(r.order) > 0 {
-		pause = r.pause(now)
-	}
-	if len(r.outbox) > 0 {
-		pause = min(pause, r.retryAt.Sub(now))
-	}
-	r.arm(max(pause, flushPause))
 }
 
-// judge moves what is due by now to the outbox, as events, and on to the sink.
+// judge makes events of what is due by now. The caller is busy.
 func (r *recorder) judge(ctx context.Context, now time.Time) {
 	mails := make(map[mailing]Mail)
 	for m := r.take(now); m != nil; m = r.take(now) {
 		r.addEvents(ctx, m, mails)
 		r.reuse(m)
-		if lost := len(r.outbox) - maxOutbox; lost > 0 {
-			r.outbox = r.outbox[:maxOutbox]
-			r.drop(lost)
-		}
-		if len(r.outbox) >= maxRecord {
-			r.deliver(ctx)
+		if len(r.ready) >= defaultBatch {
+			r.handOn(ctx)
 		}
 	}
+	r.handOn(ctx)
+}
+
+// handOn gives the batch what is ready. It drops rather than wait, and says so.
+func (r *recorder) handOn(ctx context.Context) {
+	if err := r.batch.Record(ctx, r.ready); err != nil {
+		r.opts.Log.Error("tracking: events lost", "events", len(r.ready), "err", err)
+	}
+	clear(r.ready)
+	r.ready = r.ready[:0]
 }
 
 // reuse keeps the room of a settled mail for the next.
@@ -221,45 +209,6 @@ func (r *recorder) take(now time.Time) *settling {
 	return m
 }
 
-func (r *recorder) drop(n int) {
-	r.mu.Lock()
-	r.dropped += int64(n)
-	r.mu.Unlock()
-	r.opts.Log.Error("tracking: events dropped: the sink is too slow or failing", "events", n)
-}
-
-// deliver hands the outbox to the sink, until it is empty or the sink fails.
-func (r *recorder) deliver(ctx context.Context) {
-	if time.Now().Before(r.retryAt) {
-		return
-	}
-	sent := 0
-	for sent < len(r.outbox) {
-		batch := r.outbox[sent:min(sent+maxRecord, len(r.outbox))]
-		if err := r.record(ctx, batch); err != nil {
-			r.failures++
-			pause := min(minRetry<<min(r.failures-1, 10), maxRetry)
-			r.retryAt = time.Now().Add(pause)
-			r.opts.Log.Warn("tracking: sink failed", "err", err, "waiting", len(r.outbox)-sent, "retry", pause)
-			break
-		}
-		r.failures = 0
-		sent += len(batch)
-	}
-	left := copy(r.outbox, r.outbox[sent:])
-	clear(r.outbox[left:])
-	r.outbox = r.outbox[:left]
-	if left == 0 && cap(r.outbox) > 4*maxRecord {
-		r.outbox = nil // after a long failure
-	}
-}
-
-func (r *recorder) record(ctx context.Context, events []Event) error {
-	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
-	defer cancel()
-	return r.opts.Sink.Record(ctx, events)
-}
-
 // close hands over everything at once. What comes later is dropped.
 func (r *recorder) close(ctx context.Context) error {
 	r.mu.Lock()
@@ -272,20 +221,13 @@ func (r *recorder) close(ctx context.Context) error {
 	case r.busy <- struct{}{}:
 		defer func() { <-r.busy }()
 	case <-ctx.Done():
-		return fmt.Errorf("tracking: close: the sink is still busy: %w", context.Cause(ctx))
+		return fmt.Errorf("tracking: close: hits are still being judged: %w", context.Cause(ctx))
 	}
-	for r.judge(ctx, time.Unix(1<<40, 0)); len(r.outbox) > 0; {
-		select {
-		case <-time.After(time.Until(r.retryAt)):
-		case <-ctx.Done():
-			return fmt.Errorf("tracking: close: %d events not recorded: %w", len(r.outbox), context.Cause(ctx))
-		}
-		r.deliver(ctx)
-	}
-	return nil
+	r.judge(ctx, time.Unix(1<<40, 0))
+	return r.batch.Close(ctx)
 }
 
-// addEvents judges the hits of one mail, and adds their events to the outbox. Mails
+// addEvents judges the hits of one mail, and adds their events to those that are ready. Mails
 // keeps what is known of mailings.
 func (r *recorder) addEvents(ctx context.Context, m *settling, mails map[mailing]Mail) {
 	policy := r.policy(ctx, m)
@@ -294,11 +236,11 @@ func (r *recorder) addEvents(ctx context.Context, m *settling, mails map[mailing
 		r.mark(&m.hits[i], mail.Delivered)
 	}
 	markSweep(m.hits)
-	before := len(r.outbox)
+	before := len(r.ready)
 	for i := range m.hits {
 		e, keep := r.event(&m.hits[i], policy, mail)
-		if keep && !slices.ContainsFunc(r.outbox[before:], func(have Event) bool { return have.ID == e.ID }) {
-			r.outbox = append(r.outbox, e)
+		if keep && !slices.ContainsFunc(r.ready[before:], func(have Event) bool { return have.ID == e.ID }) {
+			r.ready = append(r.ready, e)
 		}
 	}
 }

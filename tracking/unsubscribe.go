@@ -123,7 +123,7 @@ func formAction(w http.ResponseWriter, r *http.Request) string {
 
 // subscription hands the event to the hook, and to the sink, before it returns.
 func (t *Tracker) subscription(r *http.Request, typ Type, id ID) error {
-	if !t.canUnsubscribe() {
+	if !t.unsubscribes() {
 		return errNoUnsubscribe
 	}
 	now := time.Now().UTC()
@@ -148,9 +148,6 @@ func (t *Tracker) subscription(r *http.Request, typ Type, id ID) error {
 	}
 	return nil
 }
-
-// canUnsubscribe reports whether anyone hears of an unsubscribe.
-func (t *Tracker) canUnsubscribe() bool { return t.opts.Unsubscribe != nil || t.opts.Sink != nil }
 
 // mail is what is known of a mail.
 func (t *Tracker) mail(ctx context.Context, id ID) Mail {
