@@ -69,15 +69,29 @@ type dane struct {
 	records []TLSA   // the usable ones; empty means TLS without authentication
 }
 
-var errNoTLSAMatch = errors.New("no TLSA record matches the certificate")
+var (
+	errNoTLSAMatch = errors.New("no TLSA record matches the certificate")
+	errTLSAUnknown = errors.New("whether there are TLSA records cannot be told")
+)
 
-// config makes conf verify a server by d alone, in place of the web's authorities.
-func (d *dane) config(conf *tls.Config) *tls.Config {
-	conf = conf.Clone()
+// String tells one set of demands from another.
+func (d *dane) String() string { return fmt.Sprint(d.base, d.names, d.records) }
+
+// tls is the configuration for a host that is verified by d and not by the web's
+// authorities.
+func (d *dane) tls(base *tls.Config) *tls.Config {
+	conf := base.Clone()
 	conf.ServerName = d.base
-	conf.InsecureSkipVerify = true // VerifyConnection takes its place, on resumption too
-	conf.VerifyConnection = func(state tls.ConnectionState) error { return d.verify(state.PeerCertificates) }
+	conf.InsecureSkipVerify = true // the verifier, if there is one, takes its place
 	return conf
+}
+
+// verifier is nil where nothing can be verified.
+func (d *dane) verifier() func(tls.ConnectionState) error {
+	if len(d.records) == 0 {
+		return nil
+	}
+	return func(state tls.ConnectionState) error { return d.verify(state.PeerCertificates) }
 }
 
 // verify holds the certificates that a server sent, its own first, against the

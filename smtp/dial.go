@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -81,6 +82,36 @@ func closeLosers(results <-chan dialed, n int) {
 	}
 }
 
+// hostDialer is how a mail host is reached in one attempt: a race to its addresses.
+type hostDialer struct {
+	dial          dialFunc
+	addrs         []netip.Addr
+	used          netip.Addr // the address that answered last; invalid if none has
+	local, remote netip.AddrPort
+}
+
+const mailPort = 25
+
+// DialContext implements [Dialer]; the address that it is given says nothing new.
+func (w *hostDialer) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	conn, addr, err := race(ctx, w.dial, w.addrs, mailPort)
+	w.used = addr
+	if err == nil {
+		w.local, w.remote = addrPort(conn.LocalAddr()), netip.AddrPortFrom(addr, mailPort)
+	}
+	return conn, err
+}
+
+// exclude drops the address that answered, and reports whether others are left.
+func (w *hostDialer) exclude() bool {
+	if !w.used.IsValid() {
+		return false
+	}
+	w.addrs = slices.DeleteFunc(w.addrs, func(a netip.Addr) bool { return a == w.used })
+	w.used = netip.Addr{}
+	return len(w.addrs) > 0
+}
+
 // dialWeb connects to a policy server by name: like net.Dialer, but through our
 // resolver, and only to addresses that are allowed.
 func (d *Direct) dialWeb(ctx context.Context, _, address string) (net.Conn, error) {
@@ -100,6 +131,6 @@ func (d *Direct) dialWeb(ctx context.Context, _, address string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	conn, _, err := race(ctx, d.dial, addrs[:min(len(addrs), maxAddrs)], uint16(port))
+	conn, _, err := race(ctx, d.dialer.DialContext, addrs[:min(len(addrs), maxHostAddrs)], uint16(port))
 	return conn, err
 }

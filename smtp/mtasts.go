@@ -48,6 +48,15 @@ func (p *STSPolicy) Match(host string) bool {
 	return false
 }
 
+// lines is the policy as its server gives it.
+func (p *STSPolicy) lines() []string {
+	lines := []string{"version: STSv1", "mode: " + string(p.Mode)}
+	for _, mx := range p.MX {
+		lines = append(lines, "mx: "+mx)
+	}
+	return append(lines, fmt.Sprintf("max_age: %d", p.MaxAge/time.Second))
+}
+
 func (p *STSPolicy) expired(now time.Time) bool { return now.After(p.Fetched.Add(p.MaxAge)) }
 
 // The limits of what is taken from a policy server.

@@ -184,7 +184,7 @@ func (d *Direct) completeHost(ctx context.Context, p *Plan, h *PlanHost) error {
 	}
 	if p.Authentic {
 		if h.dane, err = d.daneOf(ctx, p.Domain, h.Name, known); err != nil {
-			return &Error{Phase: PhasePolicy, Host: h.Name, Err: fmt.Errorf("%w: TLSA records unknown: %w", ErrTLSPolicy, err)}
+			return &Error{Phase: PhasePolicy, Host: h.Name, Err: fmt.Errorf("%w: %w: %w", ErrTLSPolicy, errTLSAUnknown, err)}
 		}
 	}
 	return h.choosePolicy(p.STS)

@@ -13,8 +13,9 @@ import (
 
 // The limits of an attempt.
 const (
-	maxHosts = 16 // mail hosts of a domain that are considered
-	maxAddrs = 8  // addresses that are tried
+	maxHosts     = 16 // mail hosts of a domain that are considered
+	maxAddrs     = 10 // addresses that are tried
+	maxHostAddrs = 4  // of one host
 )
 
 // route is the way to a domain: its mail hosts, in the order in which they are

@@ -60,8 +60,11 @@ func newSTSFinder(r Resolver, store STSStore, conf *tls.Config, dial dialFunc) *
 	}
 }
 
-// errSTSFetch marks a policy that is announced and cannot be had.
-var errSTSFetch = errors.New("MTA-STS policy cannot be fetched")
+// Why a policy that is announced cannot be had.
+var (
+	errSTSFetch   = errors.New("MTA-STS policy cannot be fetched")
+	errSTSInvalid = errors.New("MTA-STS policy is malformed")
+)
 
 // find returns the policy that holds for a domain now, or nil. missed says why
 // the one that is announced could not be had; it is for reports, because a policy
@@ -168,5 +171,9 @@ func (f *stsFinder) fetch(ctx context.Context, domain string) (*STSPolicy, error
 	if err != nil {
 		return nil, err
 	}
-	return parseSTSPolicy(text)
+	p, err := parseSTSPolicy(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errSTSInvalid, err)
+	}
+	return p, nil
 }
