@@ -143,8 +143,11 @@ func (p *parser) needsProse() bool {
 // vague says that neither the status nor the diagnostic gives a reason.
 func vague(r *Recipient) bool {
 	return r.Fate != FateDelivered && r.Fate != FateRelayed && r.Fate != FateExpanded && codeStart(r.Reply.Text) < 0 &&
-		(r.Status == Status{} || r.Status[1] == 0 && r.Status[2] == 0 || strings.TrimSpace(r.Reply.Text) == "")
+		(unspecific(r.Status) || strings.TrimSpace(r.Reply.Text) == "")
 }
+
+// unspecific says that a status tells no more than its class.
+func unspecific(s Status) bool { return s[1] == 0 && s[2] == 0 }
 
 // enrich gives vague recipients the reply that the prose tells of them.
 func (p *parser) enrich(list []candidate) {
@@ -161,7 +164,7 @@ func (p *parser) enrich(list []candidate) {
 		if len(p.report.Recipients) == 1 {
 			text = p.orAny(text)
 		}
-		if text.reply != "" {
+		if text.reply != "" && (unspecific(r.Status) || codeStart(text.reply) == 0 || failures.in(text.reply) && len(text.reply) < maxExcerpt) {
 			p.say(r, text)
 		}
 	}
@@ -318,6 +321,8 @@ func (p *parser) replyOn(at int) said {
 	return said{reply, p.prose[:at] + ahead}
 }
 
+const maxExcerpt = 512
+
 // excerpt is the text behind an address, or with it if the reason stands before
 // it.
 func (p *parser) excerpt(c candidate, text string) string {
@@ -325,7 +330,7 @@ func (p *parser) excerpt(c candidate, text string) string {
 	if i := strings.Index(text, "\n\n\n"); i >= 0 {
 		text = text[:i]
 	}
-	text = strings.TrimSpace(text[:min(len(text), 512)])
+	text = strings.TrimSpace(text[:min(len(text), maxExcerpt)])
 	if !failures.in(text) {
 		text = strings.TrimSpace(p.prose[c.line:c.start]) + " " + text
 	}
@@ -360,7 +365,7 @@ func (p *parser) settle(r *Recipient) {
 	}
 	r.Reply.MX = r.RemoteMTA
 	// The reply is nearer to the truth than what the reporting server made of it.
-	if said := r.Reply.Status; r.Status == (Status{}) || said[1] != 0 || said[2] != 0 {
+	if said := r.Reply.Status; r.Status == (Status{}) || !unspecific(said) {
 		if said != (Status{}) {
 			r.Status = said
 		}

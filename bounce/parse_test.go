@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -98,4 +99,12 @@ func TestParseNewlines(t *testing.T) {
 			require.Equal(t, want, got)
 		})
 	}
+}
+
+// samples are the files of our own returned mail.
+func samples(tb testing.TB) []string {
+	tb.Helper()
+	names, err := filepath.Glob("testdata/mail/*.eml")
+	require.NoError(tb, err)
+	return names
 }
