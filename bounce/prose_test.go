@@ -70,3 +70,10 @@ func TestProse(t *testing.T) {
 		})
 	}
 }
+
+// TestProseOrdinal has letters of Latin-1 that have no plain form.
+func TestProseOrdinal(t *testing.T) {
+	report, err := bounce.Parse(strings.NewReader("Return-Path: <>\nFrom: MAILER-DAEMON@example.com\nSubject: failure notice\n\n<ana@example.net>:\n550 aª vez: usuario º desconocido\n"))
+	require.NoError(t, err)
+	require.Equal(t, 550, report.Recipients[0].Reply.Code)
+}

@@ -142,7 +142,7 @@ func (x *word) addWide(s string) (n int, ok bool) {
 		return 0, false
 	}
 	x.number = false
-	if r < firstPlain {
+	if firstAccent <= r && r < firstPlain {
 		for _, c := range []byte(plain[r-firstAccent]) {
 			x.hash = (x.hash ^ uint64(c)) * fnvPrime
 		}
