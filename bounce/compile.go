@@ -90,7 +90,9 @@ func (c *compiler) add(r Rule, host bool) {
 	i := uint16(len(c.rules))
 	c.rules = append(c.rules, compiled)
 	c.names[r.Name] = struct{}{}
-	if len(r.Text) > 0 {
+	if r.wordless {
+		c.bare = append(c.bare, i)
+	} else if len(r.Text) > 0 {
 		c.addText(r, i)
 	} else if s := compiled.status; s.subject >= 0 && s.high < math.MaxInt {
 		for detail := s.low; detail <= s.high; detail++ {

@@ -3,6 +3,7 @@ package bounce
 import (
 	"math/bits"
 	"slices"
+	"strings"
 )
 
 // matcher finds many phrases in one pass over a text (Aho and Corasick, with words
@@ -57,6 +58,9 @@ func (m *matcher) scan(text string, into *found) {
 // step is the state after one more word.
 func (m *matcher) step(at uint32, x word) uint32 {
 	id := m.dictionary.find(x.hash)
+	if id == skipped {
+		return at
+	}
 	if x.number {
 		if to := m.edges.find(edge(at, id)); to != 0 {
 			return to
@@ -83,7 +87,7 @@ func (m *matcher) excerpts(text string, slot uint16) (parts []string) {
 	for x, ok := w.next(); ok; x, ok = w.next() {
 		from := at
 		at = m.step(at, x)
-		if !x.number || at != from {
+		if at != from || !x.number && m.dictionary.find(x.hash) != skipped {
 			starts = append(starts, x.start)
 		}
 		if d := m.depth(at, slot); d > 0 && d <= len(starts) {
@@ -110,11 +114,32 @@ type phrases struct {
 	states     []state
 }
 
+// skipped is the number of the words that are passed over.
+const skipped = 1
+
 func newPhrases() *phrases {
-	return &phrases{
+	p := &phrases{
 		dictionary: map[uint64]uint32{},
 		edges:      map[[2]uint32]uint32{},
 		states:     make([]state, 1),
+	}
+	p.same(passedOver)
+	for line := range strings.Lines(sameWords) {
+		p.same(line)
+	}
+	return p
+}
+
+// same gives all words of a line the number of the first.
+func (p *phrases) same(line string) {
+	w := newWords(line)
+	first, ok := w.next()
+	if !ok {
+		return
+	}
+	id := p.number(first.hash)
+	for x, ok := w.next(); ok; x, ok = w.next() {
+		p.dictionary[x.hash] = id
 	}
 }
 
@@ -123,7 +148,9 @@ func (p *phrases) add(phrase string, slot uint16) {
 	w := newWords(phrase)
 	at := uint32(0)
 	for x, ok := w.next(); ok; x, ok = w.next() {
-		at = p.child(at, p.number(x.hash))
+		if id := p.number(x.hash); id != skipped {
+			at = p.child(at, id)
+		}
 	}
 	if s := &p.states[at]; !slices.Contains(s.slots, slot) {
 		s.slots = append(s.slots, slot)

@@ -37,7 +37,8 @@ func (r Reply) temporary() bool {
 // trimType drops the type that a Diagnostic-Code begins with: "smtp; ".
 func trimType(s string) string {
 	kind, rest, ok := strings.Cut(s, ";")
-	if ok && len(kind) <= 16 && !strings.ContainsAny(strings.TrimSpace(kind), " \t.:<") {
+	if ok && !strings.EqualFold(kind, "x-unix") && // an exit code follows
+		len(kind) <= 16 && !strings.ContainsAny(strings.TrimSpace(kind), " \t.:<") {
 		return strings.TrimSpace(rest)
 	}
 	return s

@@ -32,8 +32,7 @@ type Rule struct {
 	// Status is the enhanced status code, with x for any number, and a range as
 	// its last number if need be: "5.7.1", "x.2.2", "5.7.606-649", "5.7.x".
 	Status string `json:"status,omitempty"`
-	// Commands is what the reply must answer. A reply to an unknown command
-	// meets it too.
+	// Commands is what the reply must answer.
 	Commands []Command `json:"commands,omitempty"`
 	// Provider is whose server must have answered, such as "gmail". It is told
 	// by the MX, or by the wording of the reply.
@@ -49,6 +48,8 @@ type Rule struct {
 	// tag says that Text names the provider by itself, so that its server need
 	// not be known.
 	tag bool
+	// wordless says that the reply must have no text.
+	wordless bool
 }
 
 // RulesOptions tunes [NewRules].
@@ -152,9 +153,9 @@ func (rs *Rules) meets(x examined, i uint16) bool {
 		return false
 	case r.provider != 0 && r.provider != x.provider && !r.tag:
 		return false
-	case r.commands != 0 && r.commands&(1<<x.Command|1) == 0:
+	case r.commands != 0 && r.commands&(1<<x.Command) == 0:
 		return false
-	case r.commands != 0 && x.Command != AnyCommand && r.commands&(1<<x.Command) == 0:
+	case r.wordless && strings.TrimSpace(x.Text) != "":
 		return false
 	case r.unless != 0 && x.in.has(r.unless):
 		return false

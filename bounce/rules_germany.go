@@ -1,0 +1,19 @@
+package bounce
+
+// gmx is GMX, WEB.DE, mail.com and IONOS: no status, several lines of which the
+// last decides, and a link that ends in a case, "?c=r0201".
+var gmx = []Rule{
+	{Name: "gmx-blocked", Reason: IPBlocked, Text: []string{"no smtp service", "c bl", "c bip", "c sip", "c dul", "ip & black list"}},
+	{Name: "gmx-ptr", Reason: NoPTR, Text: []string{"bad dns ptr", "c rdns", "c hi"}},
+	{Name: "gmx-authentication", Reason: AuthFailed, Text: []string{"reject due to (spf|dkim|dmarc) policy", "c spf", "c dmarc", "c dkim"}},
+	{Name: "gmx-unknown", Reason: BadMailbox, Code: "5", Text: []string{"mailbox unavailable"}, Unless: []string{"blacklisted", "spam", "policy"}},
+	{Name: "gmx-full", Reason: MailboxFull, Text: []string{"quota exceeded", "exceeded storage allocation"}},
+	{Name: "gmx-later", Reason: RateLimited, Code: "4", Text: []string{"mailbox unavailable", "requested (mail |)action (not taken|aborted)"}},
+	{Name: "gmx-content", Reason: Policy, Code: "554", Text: []string{"transaction failed"}},
+}
+
+// tOnline is Telekom's T-Online.
+var tOnline = []Rule{
+	{Name: "t-online-reputation", tag: true, Reason: LowReputation, Text: []string{"none bad reputation", "reset nowl", "nowl"}},
+	{Name: "t-online-blocked", tag: true, Reason: IPBlocked, Text: []string{"problem occurred & postmaster", "problem occurred & rx t online"}},
+}
