@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -165,10 +166,10 @@ func (s *session) await(ctx context.Context, t *transaction) error {
 		select {
 		case <-t.wake:
 		case <-linger:
-			return s.leave(t, context.Cause(ctx))
+			return s.leave(t, ended(ctx))
 		case <-done:
-			if phase, ok := s.abandon(t, context.Cause(ctx)); ok {
-				return &Error{Phase: phase, Host: s.target.host, Err: context.Cause(ctx)}
+			if phase, ok := s.abandon(t, ended(ctx)); ok {
+				return &Error{Phase: phase, Host: s.target.host, Err: ended(ctx)}
 			}
 			done = nil
 			timer := time.NewTimer(s.target.timeouts.Linger)
@@ -229,10 +230,6 @@ func (s *session) leave(t *transaction, cause error) error {
 // server never takes a part for the whole.
 func (s *session) abort(t *transaction, err error) error {
 	s.fail(err)
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
 	return &Error{Phase: PhaseData, Host: s.target.host, Err: err}
 }
 
@@ -251,7 +248,7 @@ func (s *session) pour(ctx context.Context, t *transaction) error {
 	}()
 	body, err := t.letter.open()
 	if err != nil {
-		return contentError(err)
+		return err
 	}
 	defer body.Close()
 	block := pourBlocks.Get().(*[pourBlock]byte)
@@ -263,9 +260,9 @@ func (s *session) pour(ctx context.Context, t *transaction) error {
 		last := err == io.EOF || err == io.ErrUnexpectedEOF
 		switch {
 		case err != nil && !last:
-			return contentError(err)
+			return fmt.Errorf("read content: %w", err)
 		case last && size != t.letter.size():
-			return contentError(errChanged)
+			return errChanged
 		}
 		more, err := s.put(ctx, t, block[:n], line, last)
 		if err != nil {
@@ -296,7 +293,7 @@ func (s *session) put(ctx context.Context, t *transaction, block []byte, line li
 		}
 		s.mu.Lock()
 		if ctx.Err() != nil {
-			return false, context.Cause(ctx)
+			return false, ended(ctx)
 		}
 	}
 	if s.err != nil {

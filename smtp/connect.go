@@ -61,7 +61,7 @@ func openSession(ctx context.Context, t *target) (*session, error) {
 	if err != nil {
 		_ = g.conn.Close()
 		if ctx.Err() != nil {
-			err = withCause(err, context.Cause(ctx))
+			err = withCause(err, ended(ctx))
 		}
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (g *greeter) dial(ctx context.Context) error {
 	conn, err := g.target.dialer.DialContext(dialing, g.target.network, g.target.addr)
 	if err != nil {
 		if ctx.Err() != nil {
-			err = context.Cause(ctx)
+			err = ended(ctx)
 		}
 		return g.fail(PhaseConnect, err)
 	}

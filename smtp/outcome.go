@@ -53,6 +53,14 @@ func (o *Outcome) fail(err error, session *Session) {
 	}
 }
 
+// endedError says that the context of Send has ended, which our own timeouts do not.
+type endedError struct{ err, cause error }
+
+func (e *endedError) Error() string   { return e.cause.Error() }
+func (e *endedError) Unwrap() []error { return []error{e.err, e.cause} }
+
+func ended(ctx context.Context) error { return &endedError{ctx.Err(), context.Cause(ctx)} }
+
 // statusOf is the fate of a recipient whose attempt ended with err. A server that
 // refused the connection has not judged the recipient, so that is no rejection.
 func statusOf(err error) Status {
@@ -60,7 +68,7 @@ func statusOf(err error) Status {
 	switch {
 	case errors.Is(err, ErrIndeterminate):
 		return Indeterminate
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, ErrClosed):
+	case errors.As(err, new(*endedError)), errors.Is(err, ErrClosed):
 		return NotTried
 	case !errors.As(err, &e) || e.Temporary():
 		return Deferred

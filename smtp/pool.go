@@ -215,13 +215,13 @@ func (p *pool) wait(ctx context.Context, t *target, h *poolHost, w *waiter) (*se
 		h.waiting = slices.Delete(h.waiting, i, i+1)
 		p.serve(h)
 		p.mu.Unlock()
-		return nil, context.Cause(ctx)
+		return nil, ended(ctx)
 	}
 	p.mu.Unlock()
 	if g, ok := <-w.ready; ok { // it came too late: give it back
 		p.giveBack(h, g)
 	}
-	return nil, context.Cause(ctx)
+	return nil, ended(ctx)
 }
 
 func (p *pool) redeem(ctx context.Context, t *target, h *poolHost, w *waiter, g grant, ok bool) (*session, error) {
@@ -386,7 +386,7 @@ func (p *pool) shutdown(ctx context.Context) error {
 		case <-changed:
 		case <-ctx.Done():
 			p.drop()
-			return context.Cause(ctx)
+			return ended(ctx)
 		}
 	}
 }

@@ -258,7 +258,7 @@ func (r *Relay) Send(ctx context.Context, m *Message) (*Result, error) {
 
 func (r *Relay) send(ctx context.Context, m *Message, result *Result) error {
 	if err := ctx.Err(); err != nil {
-		return result.failRest(&Error{Phase: PhaseMessage, Err: context.Cause(ctx)})
+		return result.failRest(&Error{Phase: PhaseMessage, Err: ended(ctx)})
 	}
 	l, err := newLetter(ctx, m, r.signer)
 	if err != nil {

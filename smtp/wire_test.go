@@ -14,12 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/franqueo/franqueo/smtp"
+	"github.com/franqueo/franqueo/smtp/smtptest"
 )
 
 // wireServer is a dialer whose connections are answered by a script, over net.Pipe.
 type wireServer struct {
 	t      testing.TB
 	script func(p *wire)
+	ca     *smtptest.CA // when it speaks TLS
 	wg     sync.WaitGroup
 
 	mu    sync.Mutex // guards what follows
