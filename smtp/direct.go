@@ -168,7 +168,7 @@ func (d *Direct) Send(ctx context.Context, m *Message) (*Result, error) {
 
 func (d *Direct) send(ctx context.Context, m *Message, result *Result) error {
 	if ctx.Err() != nil {
-		return result.failRest(&Error{Phase: PhaseMessage, Err: context.Cause(ctx)})
+		return result.failRest(&Error{Phase: PhaseMessage, Err: ended(ctx)})
 	}
 	l, err := newLetter(ctx, m, d.signer)
 	if err != nil {
