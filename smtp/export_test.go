@@ -31,6 +31,7 @@ var (
 	ParseSTSPolicy = parseSTSPolicy
 	ParseSTSRecord = parseSTSRecord
 	Race           = race
+	Tags           = tags
 )
 
 // VerifyDANE holds a chain against the TLSA records of a host that may have the
