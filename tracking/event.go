@@ -36,52 +36,52 @@ const (
 type Event struct {
 	// ID is the same whenever the same thing is reported again, so that a store
 	// keeps one row and a webhook's receiver can tell a repetition.
-	ID   ID
-	Type Type
+	ID   ID   `json:"id"`
+	Type Type `json:"type"`
 	// Time is when it happened by our clock, in UTC.
-	Time time.Time
+	Time time.Time `json:"time"`
 
 	// Message is the mail. It is zero in anonymous events.
-	Message ID
+	Message ID `json:"message,omitzero"`
 	// Mailing names the template: the first 16 hex digits of its hash. It is known
 	// in anonymous events, too.
-	Mailing string
+	Mailing string `json:"mailing,omitzero"`
 	// Recipient is the address, where it is known and may be kept.
-	Recipient string
-	Campaign  string
-	Stream    string
-	Tenant    string
-	Tags      []string
-	Meta      map[string]string
+	Recipient string            `json:"recipient,omitzero"`
+	Campaign  string            `json:"campaign,omitzero"`
+	Stream    string            `json:"stream,omitzero"`
+	Tenant    string            `json:"tenant,omitzero"`
+	Tags      []string          `json:"tags,omitzero"`
+	Meta      map[string]string `json:"meta,omitzero"`
 
 	// For Clicked: the destination, and the position of the link in the template
 	// counted from 0.
-	URL  string
-	Link int
+	URL  string `json:"url,omitzero"`
+	Link int    `json:"link,omitzero"`
 
 	// For Opened, Clicked and Unsubscribed: who asked, as far as privacy allows.
-	IP        netip.Addr
-	UserAgent string
+	IP        netip.Addr `json:"ip,omitzero"`
+	UserAgent string     `json:"user_agent,omitzero"`
 	// Machine lists why this hit is not thought to be a person's; 0 means that
 	// nothing speaks against one.
-	Machine Machine
+	Machine Machine `json:"machine,omitzero"`
 	// First marks the first human open, or click, of this message, as far as the
 	// process that saw it knows (see [Mail]). The statistics count on their own.
-	First bool
+	First bool `json:"first,omitzero"`
 
 	// For Deferred, Bounced, Rejected and Complained: why.
-	Reason  bounce.Reason
-	Verdict bounce.Verdict
+	Reason  bounce.Reason  `json:"reason,omitzero"`
+	Verdict bounce.Verdict `json:"verdict,omitzero"`
 	// Code and Enhanced are of the reply (RFC 5321, RFC 3463), Diagnostic its
 	// text, Host the server that gave it.
-	Code       int
-	Enhanced   string
-	Diagnostic string
-	Host       string
+	Code       int    `json:"code,omitzero"`
+	Enhanced   string `json:"enhanced,omitzero"`
+	Diagnostic string `json:"diagnostic,omitzero"`
+	Host       string `json:"host,omitzero"`
 	// Attempt counts from 1.
-	Attempt int
+	Attempt int `json:"attempt,omitzero"`
 	// QueueID is the receiving server's name for the mail, after Delivered.
-	QueueID string
+	QueueID string `json:"queue_id,omitzero"`
 }
 
 // Machine is a set of reasons to think that a hit was not a person's.
