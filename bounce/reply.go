@@ -101,7 +101,7 @@ func findCode(s string) (start, code int) {
 
 // afterSaid is where the reply begins that "said: " or the like introduces.
 func afterSaid(s string) int {
-	for _, intro := range []string{" said: ", " said:\n", "responded: ", "response was: ", "responded with: ", "SMTP; ", "smtp; ", "SMTP;", "smtp;"} {
+	for _, intro := range []string{" said: ", " said:\n", "Unknown address error ", "responded: ", "response was: ", "responded with: ", "SMTP; ", "smtp; ", "SMTP;", "smtp;"} {
 		if i := strings.LastIndex(s, intro); i >= 0 {
 			return skipSpace(s, i+len(intro))
 		}
@@ -222,7 +222,7 @@ func parseStatus(s string) (status Status) {
 // cutStatus takes the enhanced status code off the start, "#5.1.1" and "(#5.1.1)"
 // included.
 func cutStatus(s string) (Status, string) {
-	t := strings.TrimLeft(s, " \t(#")
+	t := strings.TrimLeft(s, " \t(#'")
 	n := statusLen(t)
 	if n == 0 {
 		return Status{}, strings.TrimSpace(s)

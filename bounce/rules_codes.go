@@ -40,6 +40,7 @@ var vagueStatus = []Rule{
 	{Name: "status-protocol", Status: "x.5.1-6", Reason: Protocol},
 	{Name: "status-content", Status: "x.6.x", Reason: ContentRefused},
 	{Name: "status-security", Status: "x.7.x", Reason: Policy},
+	{Name: "status-temporary", Status: "4.x.x", Reason: System},
 }
 
 // codes is what is left: the reply code and the command alone.

@@ -20,6 +20,8 @@ var gmail = []Rule{
 	{Name: "gmail-relay", tag: true, Reason: RelayDenied, Text: []string{"invalid credentials for relay", "mail relay denied", "ip youre using to send mail not authorized", "p notauthorizederror"}},
 	{Name: "gmail-login", tag: true, Reason: AuthRequired, Text: []string{"p wantautherror", "p badcredentials", "p invalidsecondfactor", "p weblogindisabled", "p webloginrequired", "support google com accounts troubleshooter"}, Code: "5"},
 	{Name: "gmail-login-later", tag: true, Reason: System, Text: []string{"not authenticate due to temporary system problem"}},
+	{Name: "gmail-no-domain", tag: true, Reason: BadDomain, Text: []string{"lookup of & responded with code nxdomain", "returned null mx"}},
+	{Name: "gmail-no-answer", tag: true, Reason: Network, Text: []string{"lookup of & responded with code"}},
 	{Name: "gmail-group", tag: true, Reason: RecipientRefused, Text: []string{"group you tried to contact & permission"}},
 	{Name: "gmail-hello", Reason: LowReputation, Code: "421", Text: []string{"try again later closing connection"}},
 	{Name: "gmail-whitelist", tag: true, Reason: IPBlocked, Text: []string{"ip not in whitelist for rcpt domain"}},

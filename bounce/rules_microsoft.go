@@ -8,6 +8,7 @@ var outlook = []Rule{
 	{Name: "outlook-reputation", tag: true, Reason: LowReputation, Text: []string{"(s77714|s77719|s77712|s77713)", "temporarily rate limited due to ip reputation"}},
 	{Name: "outlook-unknown", Reason: BadMailbox, Code: "5", Text: []string{"requested action not taken mailbox unavailable"}},
 	{Name: "outlook-unknown-tag", tag: true, Reason: BadMailbox, Text: []string{"mailbox unavailable s2017062302"}},
+	{Name: "outlook-domain", tag: true, Reason: BadDomain, Text: []string{"domain not reachable please check domain"}},
 	{Name: "outlook-full", Reason: MailboxFull, Code: "552", Text: []string{"requested mail action aborted exceeded storage"}},
 }
 

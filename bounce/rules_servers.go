@@ -5,7 +5,9 @@ package bounce
 var servers = []Rule{
 	// Postfix.
 	{Name: "postfix-no-host", Reason: BadDomain, Text: []string{"host or domain name not found & type mx host not found", "host or domain name not found & host not found", "name service error & type & host not found"}, Unless: []string{"try again", "no data record"}},
-	{Name: "postfix-dns-later", Reason: Network, Text: []string{"name service error", "host not found try again", "domain name not found try again"}, Unless: []string{"sender address"}},
+	{Name: "postfix-null-mx", Reason: BadDomain, Text: []string{"malformed or unexpected name server reply"}},
+	{Name: "postfix-dns-later", Reason: Network, Text: []string{"name service error", "dns error", "host not found try again", "domain name not found try again"}, Unless: []string{"sender address", "nxdomain", "null mx"}},
+	{Name: "postfix-refused", Reason: LowReputation, Text: []string{"refused to talk to me"}, Unless: []string{"blocked", "blacklisted", "listed"}},
 	{Name: "postfix-verifying", Reason: System, Text: []string{"address verification in progress", "unverified address & (timed out|refused|greylisted|lost connection|try again|temporarily)", "unverified recipient & (timed out|refused|greylisted|lost connection|try again|temporarily)"}},
 	{Name: "postfix-sender", Reason: SenderRejected, Text: []string{"sender address rejected"}, Unless: []string{"greylisted", "spf", "dkim", "dmarc", "rate", "throttled"}},
 	{Name: "postfix-client", Reason: NoPTR, Text: []string{"client host rejected not find"}},
@@ -21,7 +23,8 @@ var servers = []Rule{
 	{Name: "sendmail-name-server", Reason: Network, Text: []string{"host name lookup failed", "name server & host name lookup"}},
 	{Name: "sendmail-real-domain", Reason: SenderRejected, Text: []string{"real domain name required for sender", "sender domain must exist", "domain of sender address"}},
 	{Name: "sendmail-disk-quota", Reason: MailboxFull, Text: []string{"not create output & quota exceeded", "disc quota exceeded"}},
-	{Name: "sendmail-mailer", Reason: System, Text: []string{"x unix", "unknown mailer error", "mailer error", "not write to & output"}},
+	{Name: "sendmail-disk-full", Reason: System, Status: "x.4.5", Text: []string{"insufficient disk space"}},
+	{Name: "sendmail-mailer", Reason: System, Text: []string{"unknown mailer error", "mailer error", "not write to & output"}},
 
 	// qmail and vpopmail.
 	{Name: "qmail-no-mailbox", Reason: BadMailbox, Text: []string{"no mailbox here by that name", "no such address here", "no mailbox by that name here"}},

@@ -5,7 +5,7 @@ package bounce
 // unknown user only after the message.
 var yahoo = []Rule{
 	{Name: "yahoo-deferred", tag: true, Reason: LowReputation, Text: []string{"(tss01|tss02|tss03|tss04|tss05|tss06|tss07|tss08|tss09|tss10|tss11|tss12|ts01|ts02|ts03)", "deferred due to user complaint", "deferred due to unexpected volume", "message permanently deferred", "ip will be permanently deferred"}},
-	{Name: "yahoo-blocked", tag: true, Reason: IPBlocked, Text: []string{"(bl21|bl22|bl23|bl24|gl01|ipts04)", "connection not accept from ip", "connection will not be accept from"}},
+	{Name: "yahoo-blocked", tag: true, Reason: IPBlocked, Text: []string{"(bl21|bl22|bl23|bl24|gl01|ipts04)", "connection not accept from ip"}},
 	{Name: "yahoo-policy", tag: true, Reason: Policy, Text: []string{"ph01", "not accept for policy reasons", "mail not accept for policy"}},
 	{Name: "yahoo-authentication", tag: true, Reason: AuthFailed, Text: []string{"yahoo required all senders to authenticate"}},
 	{Name: "yahoo-from", tag: true, Reason: SenderRejected, Text: []string{"unresolvable rfc 5321", "unresolvable rfc 5322", "due to unresolvable & from"}},
