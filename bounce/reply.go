@@ -85,16 +85,20 @@ func findCode(s string) (start, code int) {
 			return quoted, c
 		}
 	}
-	if c := codeAt(s, start); c != 0 {
-		return start, c
+	first := codeAt(s, start)
+	if first >= 300 {
+		return start, first
 	}
-	for i := start; i+3 <= len(s); i++ {
+	for i := start + 1; i+3 <= len(s); i++ {
 		if i > 0 && !strings.ContainsRune(" \t\n:;<(\"#", rune(s[i-1])) {
 			continue
 		}
 		if c := codeAt(s, i); c != 0 && (statusLen(s[skipSpace(s, i+3):]) > 0 || afterColon(s, i)) {
 			return i, c
 		}
+	}
+	if first != 0 {
+		return start, first
 	}
 	return 0, 0
 }

@@ -6,6 +6,6 @@ var icloud = []Rule{
 	{Name: "icloud-authentication", tag: true, Reason: AuthFailed, Text: []string{"hme1"}},
 	{Name: "icloud-private-relay", Reason: SenderRejected, Text: []string{"unauthorized sender"}},
 	{Name: "icloud-moved", Reason: MailboxMoved, Text: []string{"recipient no longer on server"}},
-	{Name: "icloud-inactive", Reason: BadMailbox, Text: []string{"inactive mail address"}},
+	{Name: "icloud-inactive", tag: true, Status: "5.1.1", Reason: BadMailbox, Text: []string{"inactive mail address"}},
 	{Name: "icloud-volume", Reason: RateLimited, Text: []string{"deferred due to excessive volume"}},
 }

@@ -12,10 +12,13 @@ var qq = []Rule{
 
 // netease is 163.com, 126.com and yeah.net: a tag such as DT:SPM.
 var netease = []Rule{
-	{Name: "netease-spam", tag: true, Reason: SpamContent, Text: []string{"dt (spm|sum|spu)", "mi (spb|spc)"}},
-	{Name: "netease-rate", tag: true, Reason: RateLimited, Text: []string{"mi (dmc|cel|sfq|sol|fcs|stc|rcl)", "rp (rcl|trc|cel|drc|qrc|cnl|dmc)"}},
-	{Name: "netease-blocked", tag: true, Reason: IPBlocked, Text: []string{"mi (ipb|uip|bip)", "rp (ipb|rbl)"}},
-	{Name: "netease-hello", tag: true, Reason: NoPTR, Text: []string{"mi nhd", "mi hel"}},
-	{Name: "netease-spf", tag: true, Reason: AuthFailed, Text: []string{"mi (spf|dkm|dmr)"}},
-	{Name: "netease-unknown", tag: true, Reason: BadMailbox, Text: []string{"mi (nfu|unk)", "user not found", "user suspended not found"}},
+	{Name: "netease-spam", tag: true, Reason: SpamContent, Text: []string{"dt (spm|sum)", "mi spb"}},
+	{Name: "netease-reputation", tag: true, Reason: LowReputation, Text: []string{"hl (rep|mep)"}},
+	{Name: "netease-rate", tag: true, Reason: RateLimited, Text: []string{"hl (icc|ifc)", "mi (dmc|cel|sfq|sol|ccl|stc)", "rp (rcl|trc|cel|qrc|ccl|cnl)"}},
+	{Name: "netease-recipients", tag: true, Reason: TooManyRecipients, Text: []string{"rp drc"}},
+	{Name: "netease-blocked", tag: true, Reason: IPBlocked, Text: []string{"mi ipb", "rp rbl", "dt rbl", "wm bli"}},
+	{Name: "netease-sender", tag: true, Reason: SenderRejected, Text: []string{"wm blu"}},
+	{Name: "netease-hello", tag: true, Reason: NoPTR, Text: []string{"mi nhd"}},
+	{Name: "coremail-unknown", Reason: BadMailbox, Text: []string{"user not found"}},
+	{Name: "coremail-disabled", Reason: MailboxDisabled, Text: []string{"user (hangup|suspended)"}},
 }

@@ -3,8 +3,8 @@ package bounce
 // gmx is GMX, WEB.DE, mail.com and IONOS: no status, several lines of which the
 // last decides, and a link that ends in a case, "?c=r0201".
 var gmx = []Rule{
-	{Name: "gmx-blocked", Reason: IPBlocked, Text: []string{"no smtp service", "c bl", "c bip", "c sip", "c dul", "ip & black list"}},
 	{Name: "gmx-ptr", Reason: NoPTR, Text: []string{"bad dns ptr", "c rdns", "c hi"}},
+	{Name: "gmx-blocked", Reason: IPBlocked, Text: []string{"no smtp service", "c bl", "c bip", "c sip", "c dul", "ip & black list"}},
 	{Name: "gmx-authentication", Reason: AuthFailed, Text: []string{"reject due to (spf|dkim|dmarc) policy", "c spf", "c dmarc", "c dkim"}},
 	{Name: "gmx-unknown", Reason: BadMailbox, Code: "5", Text: []string{"mailbox unavailable"}, Unless: []string{"blacklisted", "spam", "policy"}},
 	{Name: "gmx-full", Reason: MailboxFull, Text: []string{"quota exceeded", "exceeded storage allocation"}},

@@ -8,6 +8,7 @@ var gmail = []Rule{
 	{Name: "gmail-full", tag: true, Reason: MailboxFull, Text: []string{"p overquotatemp", "recipients inbox out of storage", "mail account you tried to reach over quota"}, Code: "4"},
 	{Name: "gmail-full-for-long", tag: true, Reason: MailboxFull, Action: SuppressAfter, Text: []string{"p overquotaperm", "recipients inbox out of storage", "mail account you tried to reach over quota"}},
 	{Name: "gmail-recipient-rate", tag: true, Reason: RecipientRate, Text: []string{"p receivingrate", "p receivingrateperm", "user you trying to contact receiving mail"}},
+	{Name: "gmail-unsolicited-blocked", tag: true, Reason: IPBlocked, Code: "5", Text: []string{"unusual rate of unsolicited mail"}},
 	{Name: "gmail-unsolicited-rate", tag: true, Reason: RateLimited, Text: []string{"p unsolicitedratelimiterror", "unusual rate of unsolicited mail"}},
 	{Name: "gmail-quota", tag: true, Reason: RateLimited, Text: []string{"p exceededmaxrecipients", "daily user sending", "daily sending quota", "daily smtp relay", "smtp relay (limit|quota)", "peak smtp relay", "mail quota exceeded & gsmtp"}},
 	{Name: "gmail-authentication", tag: true, Reason: AuthFailed, Text: []string{"p unauthenticatedsender", "p dmarcrejection", "rate limited & spf", "rate limited & dkim", "rate limited & dmarc", "rate limited & aligned", "blocked because sender unauthenticated"}},

@@ -74,7 +74,10 @@ var synonyms = map[string]string{
 	"user": "user|mailbox|account|recipient|receiver|addressee|alias|inbox|login|username|subscriber|customer|member|userid|person|rcpt|mail box|user name",
 	// The one who sends.
 	"sender": "sender|senders|sender address|from address|return path|returnpath|mail from|mailfrom|envelope sender|envelope from|envelope from address|reverse path|" +
-		"sender domain|senders domain|sending domain|domain of sender|domain of sender address|originator|from header|header from|from domain|sender mail address",
+		"sender domain|senders domain|sending domain|domain of sender|domain of sender address|originator|from domain|sender mail address",
+	// The tags of Orange and La Poste.
+	"ofr": "ofr|ofr000|ofr001|ofr002|ofr003|ofr004|ofr005|ofr006|ofr007",
+	"lpn": "lpn|lpn000|lpn001|lpn002|lpn003|lpn004|lpn005|lpn006|lpn007",
 	// What is full.
 	"store":     "mailbox|mail box|inbox|user|account|recipient|folder|mail folder|maildir|storage|quota|mail file|box|spool|disk quota",
 	"postfach":  "postfach|mailbox|konto|account|benutzerkonto|emailkonto|mailkonto|empfanger|empfaenger|benutzer|nutzer|adresse|mail adresse|emailadresse|teilnehmer|mitglied|user",

@@ -43,15 +43,16 @@ var att = []Rule{
 
 // godaddy tags its replies: IB508.
 var godaddy = []Rule{
-	{Name: "godaddy-rate", tag: true, Reason: RateLimited, Text: []string{"(ib103|ib504|ib507|ib510|ib607|ib007)"}},
-	{Name: "godaddy-blocked", tag: true, Reason: IPBlocked, Text: []string{"(ib104|ib105|ib106|ib107|ib110|ib111|ib112|ib113|ib114|ib115|ib116|ib117)"}},
-	{Name: "godaddy-ptr", tag: true, Reason: NoPTR, Text: []string{"(ib108|ib109|ib102)"}},
-	{Name: "godaddy-later", tag: true, Reason: System, Text: []string{"(ib101|ib100)"}},
-	{Name: "godaddy-header", tag: true, Reason: ContentRefused, Text: []string{"(ib501|ib502|ib503)"}},
-	{Name: "godaddy-sender", tag: true, Reason: SenderRejected, Text: []string{"(ib401|ib402|ib403|ib404|ib405|ib505|ib506)"}},
-	{Name: "godaddy-authentication", tag: true, Reason: AuthFailed, Text: []string{"(ib508|ib509)"}},
-	{Name: "godaddy-spam", tag: true, Reason: SpamContent, Text: []string{"(ib601|ib602|ib603|ib604|ib605|ib701|ib702|ib703|ib707|ib708|ib709)"}},
-	{Name: "godaddy-virus", tag: true, Reason: Virus, Text: []string{"(ib704|ib705|ib706)"}},
+	{Name: "godaddy-busy", tag: true, Reason: System, Text: []string{"ib101"}},
+	{Name: "godaddy-reputation", tag: true, Reason: LowReputation, Text: []string{"ib103"}},
+	{Name: "godaddy-blocked", tag: true, Reason: IPBlocked, Text: []string{"(ib104|ib105|ib106|ib107|ib110|ib111|ib112|ib113)"}},
+	{Name: "godaddy-spam", tag: true, Reason: SpamContent, Text: []string{"ib212"}},
+	{Name: "godaddy-login", tag: true, Reason: AuthRequired, Text: []string{"ib401"}},
+	{Name: "godaddy-header", tag: true, Reason: ContentRefused, Text: []string{"(ib501|ib502)"}},
+	{Name: "godaddy-sender", tag: true, Reason: SenderRejected, Text: []string{"ib506"}},
+	{Name: "godaddy-authentication", tag: true, Reason: AuthFailed, Text: []string{"ib508"}},
+	{Name: "godaddy-recipients", tag: true, Reason: TooManyRecipients, Text: []string{"ib607"}},
+	{Name: "godaddy-virus", tag: true, Reason: Virus, Text: []string{"ib705"}},
 }
 
 var amazon = []Rule{

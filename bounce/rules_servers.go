@@ -5,11 +5,12 @@ package bounce
 var servers = []Rule{
 	// Postfix.
 	{Name: "postfix-no-host", Reason: BadDomain, Text: []string{"host or domain name not found & type mx host not found", "host or domain name not found & host not found", "name service error & type & host not found"}, Unless: []string{"try again", "no data record"}},
-	{Name: "postfix-null-mx", Reason: BadDomain, Text: []string{"malformed or unexpected name server reply"}},
+	{Name: "postfix-null-mx", Reason: BadDomain, Verdict: Soft, Action: Retry, Text: []string{"malformed or unexpected name server reply"}},
 	{Name: "postfix-dns-later", Reason: Network, Text: []string{"name service error", "dns error", "host not found try again", "domain name not found try again"}, Unless: []string{"sender address", "nxdomain", "null mx"}},
 	{Name: "postfix-refused", Reason: LowReputation, Text: []string{"refused to talk to me"}, Unless: []string{"blocked", "blacklisted", "listed"}},
 	{Name: "postfix-verifying", Reason: System, Text: []string{"address verification in progress", "unverified address & (timed out|refused|greylisted|lost connection|try again|temporarily)", "unverified recipient & (timed out|refused|greylisted|lost connection|try again|temporarily)"}},
 	{Name: "postfix-sender", Reason: SenderRejected, Text: []string{"sender address rejected"}, Unless: []string{"greylisted", "spf", "dkim", "dmarc", "rate", "throttled"}},
+	{Name: "hello-refused", Reason: LowReputation, Code: "421", Commands: []Command{Connect, Hello}, Text: []string{"service not available"}},
 	{Name: "postfix-client", Reason: NoPTR, Text: []string{"client host rejected not find"}},
 
 	// Exim and cPanel.
@@ -20,6 +21,7 @@ var servers = []Rule{
 	{Name: "exim-loop", Reason: Loop, Text: []string{"suspected mail loop"}},
 
 	// Sendmail.
+	{Name: "sendmail-headers", Reason: ContentRefused, Text: []string{"headers too large"}},
 	{Name: "sendmail-name-server", Reason: Network, Text: []string{"host name lookup failed", "name server & host name lookup"}},
 	{Name: "sendmail-real-domain", Reason: SenderRejected, Text: []string{"real domain name required for sender", "sender domain must exist", "domain of sender address"}},
 	{Name: "sendmail-disk-quota", Reason: MailboxFull, Text: []string{"not create output & quota exceeded", "disc quota exceeded"}},
@@ -68,6 +70,7 @@ var servers = []Rule{
 	{Name: "ironport-reputation", Reason: LowReputation, Text: []string{"sending mtas poor reputation", "access to mail system rejected due to"}},
 	{Name: "symantec-policy", Reason: IPBlocked, Text: []string{"connection rejected by policy"}},
 	{Name: "spamexperts", Reason: SpamContent, Text: []string{"high probability of spam"}},
+	{Name: "mail-policy", Reason: Policy, Text: []string{"mailpolicy"}},
 	{Name: "amavis", Reason: SpamContent, Text: []string{"message content rejected ube", "reject id & spam"}},
 	{Name: "bounce-guard", Reason: Policy, Text: []string{"invalid bounce", "backscatter", "bounce address tag", "batv"}},
 }
