@@ -48,6 +48,9 @@ func trimType(s string) string {
 func cutCommand(s string) (string, Command) {
 	i := strings.LastIndex(s, "(in reply to ")
 	if i < 0 {
+		if strings.Contains(s, "refused to talk to me") {
+			return s, Connect
+		}
 		return s, AnyCommand
 	}
 	what := s[i+len("(in reply to "):]

@@ -23,7 +23,7 @@ var gmail = []Rule{
 	{Name: "gmail-login-later", tag: true, Reason: System, Text: []string{"not authenticate due to temporary system problem"}},
 	{Name: "gmail-no-domain", tag: true, Reason: BadDomain, Text: []string{"lookup of & responded with code nxdomain", "returned null mx"}},
 	{Name: "gmail-no-answer", tag: true, Reason: Network, Text: []string{"lookup of & responded with code"}},
-	{Name: "gmail-group", tag: true, Reason: RecipientRefused, Text: []string{"group you tried to contact & permission"}},
+	{Name: "gmail-group", tag: true, Reason: Policy, Text: []string{"groups google com support", "group you tried to contact & permission"}},
 	{Name: "gmail-hello", Reason: LowReputation, Code: "421", Text: []string{"try again later closing connection"}},
 	{Name: "gmail-whitelist", tag: true, Reason: IPBlocked, Text: []string{"ip not in whitelist for rcpt domain"}},
 	{Name: "gmail-many-domains", tag: true, Reason: TooManyRecipients, Text: []string{"multiple destination domain per transaction", "domain policy size per transaction"}},

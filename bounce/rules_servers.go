@@ -18,6 +18,8 @@ var servers = []Rule{
 	{Name: "exim-all-failing", Reason: Network, Text: []string{"all hosts & have been failing for", "hosts for & failing for long time"}},
 	{Name: "exim-defers", Reason: RateLimited, Text: []string{"max defers and failures per hour", "max mail per hour"}},
 	{Name: "exim-no-service", Reason: BadDomain, Text: []string{"mx or srv record indicated no smtp service", "host with no mailserver"}},
+	{Name: "exim-pipe", Reason: System, Text: []string{"pipe to"}},
+	{Name: "exim-malformed", Reason: Protocol, Text: []string{"malformed address & may not follow", "malformed address"}},
 	{Name: "exim-loop", Reason: Loop, Text: []string{"suspected mail loop"}},
 
 	// Sendmail.
@@ -37,7 +39,7 @@ var servers = []Rule{
 	{Name: "qmail-no-connection", Reason: Network, Text: []string{"not able to establish smtp connection", "wasn't able to establish"}},
 	{Name: "qmail-bad-sender", Reason: SenderRejected, Text: []string{"badmailfrom", "bad mail from list"}},
 	{Name: "qmail-looping", Reason: Loop, Text: []string{"message looping", "already has my delivered to line", "delivered to line"}},
-	{Name: "qmail-too-long", Reason: Expired, Text: []string{"not going to try again & queue too long"}, Unless: []string{"full", "quota", "unknown", "rejected", "said", "denied", "exist", "no such"}},
+	{Name: "qmail-too-long", Reason: Expired, Text: []string{"not going to try again & queue too long"}, Unless: []string{"full", "quota", "unknown", "rejected", "said", "denied", "exist", "no such", "ldap"}},
 
 	// Courier, OpenSMTPD, Haraka.
 	{Name: "courier-dns", Reason: BadDomain, Text: []string{"dns violates rfc 1035"}},
@@ -71,6 +73,8 @@ var servers = []Rule{
 	{Name: "symantec-policy", Reason: IPBlocked, Text: []string{"connection rejected by policy"}},
 	{Name: "spamexperts", Reason: SpamContent, Text: []string{"high probability of spam"}},
 	{Name: "mail-policy", Reason: Policy, Text: []string{"mailpolicy"}},
+	{Name: "message-protocol", Reason: Policy, Commands: []Command{Data, EndOfData}, Text: []string{"protocol violation"}},
+	{Name: "fml-duplicate", Reason: System, Text: []string{"duplicated message id"}},
 	{Name: "amavis", Reason: SpamContent, Text: []string{"message content rejected ube", "reject id & spam"}},
 	{Name: "bounce-guard", Reason: Policy, Text: []string{"invalid bounce", "backscatter", "bounce address tag", "batv"}},
 }
