@@ -74,7 +74,7 @@ func newConn(s *Server, c net.Conn, id int) *conn {
 
 func (c *conn) setStream(stream net.Conn) {
 	c.stream = stream
-	c.r = bufio.NewReader(flushBeforeRead{c})
+	c.r = bufio.NewReaderSize(flushBeforeRead{c}, maxCommand)
 	c.w = bufio.NewWriter(stream)
 }
 
@@ -105,7 +105,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		n, err := c.fill(p)
 		if err != nil {
 			c.logError(err)
-			_ = c.Close()
+			_ = c.hangUp()
 			return 0, io.EOF
 		}
 		if n > 0 {
@@ -190,9 +190,9 @@ const maxCommand = 4096
 
 // readLine reads one line with its ending. It is valid until the next read.
 func (c *conn) readLine() ([]byte, error) {
-	line, err := c.r.ReadSlice('\n') // the buffer's size is maxCommand
+	line, err := c.r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
-		return nil, fmt.Errorf("smtptest: command longer than %d octets", maxCommand)
+		err = errors.Join(err, c.send([]byte("500 5.5.6 Line too long\r\n")))
 	}
 	return line, err
 }
@@ -321,8 +321,8 @@ func (c *conn) answer(ordinary []byte) error {
 	case Garble:
 		return c.garble(next.Reply)
 	}
-	if next.wire != "" && (next.code >= 400 || !isRefusal(ordinary)) {
-		ordinary = []byte(next.wire)
+	if next.wire != nil && (next.code >= 400 || !isRefusal(ordinary)) {
+		ordinary = next.wire
 	}
 	return c.send(ordinary)
 }
@@ -341,6 +341,8 @@ func (c *conn) send(reply []byte) error {
 		return err
 	}
 	switch code := string(reply[:3]); {
+	case code == "500": // go-smtp may close the connection next
+		return c.w.Flush()
 	case code == "421", c.command == Connect && isRefusal(reply), c.command == Quit:
 		return c.hangUp()
 	case code == "354":
@@ -353,30 +355,21 @@ func (c *conn) send(reply []byte) error {
 	return nil
 }
 
-// hangUp closes the connection in good order.
-func (c *conn) hangUp() error {
-	err := c.w.Flush()
-	if c.tls != nil {
-		_ = c.tls.CloseWrite()
-	}
-	return errors.Join(err, c.Close())
-}
+// hangUp closes the connection behind the last reply. It sends no TLS alert:
+// over net.Pipe that would wait for a client that says goodbye at the same time.
+func (c *conn) hangUp() error { return errors.Join(c.w.Flush(), c.Close()) }
 
 // edit makes the reply to EHLO what the options say.
 func (c *conn) edit(reply []byte) []byte {
 	if c.command != Hello || !bytes.HasPrefix(reply, []byte("250-")) {
 		return reply
 	}
-	var lines []string
-	for line := range strings.Lines(string(reply)) {
-		lines = append(lines, strings.TrimRight(line[4:], "\r\n"))
+	lines := strings.Split(strings.TrimSuffix(string(reply), "\r\n"), "\r\n")
+	for i := range lines {
+		lines[i] = lines[i][len("250-"):]
 	}
-	lines = append(lines[:1:1], c.server.capabilities(lines[1:], c)...)
-	edited, err := parseReply("250 " + strings.Join(lines, "\n"))
-	if err != nil {
-		return reply
-	}
-	return []byte(edited.wire)
+	first := c.server.opts.Hostname + " " + lines[0] // RFC 5321, section 4.1.1.1
+	return replyLines("250", append([]string{first}, c.server.capabilities(lines[1:], c)...))
 }
 
 func (c *conn) pause(d time.Duration) error {
@@ -405,7 +398,7 @@ func (c *conn) hang() error {
 
 func (c *conn) drop() error {
 	c.log("S: (drops the connection)")
-	return errors.Join(c.w.Flush(), c.Close())
+	return c.hangUp()
 }
 
 func (c *conn) garble(octets string) error {

@@ -83,7 +83,7 @@ type reply struct {
 	code     int
 	enhanced gosmtp.EnhancedCode
 	text     string // without the enhanced code
-	wire     string // as sent, with line endings
+	wire     []byte // as sent
 }
 
 func parseReply(s string) (reply, error) {
@@ -100,12 +100,21 @@ func parseReply(s string) (reply, error) {
 		fmt.Sscanf(first, "%d.%d.%d", &r.enhanced[0], &r.enhanced[1], &r.enhanced[2])
 		r.text = rest
 	}
-	lines := strings.Split(text, "\n")
-	for _, line := range lines[:len(lines)-1] {
-		r.wire += code + "-" + line + "\r\n"
-	}
-	r.wire += code + " " + lines[len(lines)-1] + "\r\n"
+	r.wire = replyLines(code, strings.Split(text, "\n"))
 	return r, nil
+}
+
+// replyLines is a reply as sent (RFC 5321, section 4.2.1).
+func replyLines(code string, lines []string) []byte {
+	var wire []byte
+	for i, line := range lines {
+		separator := "-"
+		if i == len(lines)-1 {
+			separator = " "
+		}
+		wire = append(wire, code+separator+line+"\r\n"...)
+	}
+	return wire
 }
 
 func isEnhanced(s string) bool {

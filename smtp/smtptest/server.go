@@ -323,15 +323,18 @@ func (s *Server) match(on Command, from string, to ...string) *answer {
 	return s.script.match(on, from, to...)
 }
 
-// capabilities edits the keywords of EHLO.
+// capabilities makes of go-smtp's keywords those that the options ask for. Of TLS
+// go-smtp knows nothing.
 func (s *Server) capabilities(keywords []string, c *conn) []string {
-	if s.opts.TLS == StartTLSOffered && c.tls == nil {
+	switch {
+	case c.tls != nil:
+		keywords = append(keywords, "REQUIRETLS")
+	case s.opts.TLS == StartTLSOffered:
 		keywords = append(keywords, "STARTTLS")
 	}
 	return append(slices.DeleteFunc(keywords, func(line string) bool {
 		keyword, _, _ := strings.Cut(line, " ")
 		return keyword == "AUTH" && !c.authOffered() ||
-			keyword == "REQUIRETLS" && c.tls == nil ||
 			slices.ContainsFunc(s.opts.Without, func(w string) bool { return strings.EqualFold(w, keyword) })
 	}), s.opts.With...)
 }

@@ -355,7 +355,7 @@ func TestExtensionsCanBeTakenAway(t *testing.T) {
 	})
 	c := dial(t, server)
 	c.expect("220 ")
-	require.Equal(t, "250-Hello x\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n"+
+	require.Equal(t, "250-mx.example.com Hello x\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n"+
 		"250-BINARYMIME\r\n250-DSN\r\n250-SIZE 1000\r\n250 LIMITS MAILMAX=20\r\n", c.say("EHLO x", "250 "))
 }
 
