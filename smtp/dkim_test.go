@@ -28,6 +28,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/franqueo/franqueo/smtp"
+	"github.com/franqueo/franqueo/smtp/smtptest"
 )
 
 // bulk is a message of the kind that must be signed well.
@@ -184,6 +185,43 @@ func TestDKIMLeavesListsRoom(t *testing.T) {
 	signed := sign(t, smtp.DKIM(key), "List-Post: <mailto:lista@example.com>\r\n"+bulk)
 	require.NoError(t, verify(t, "List-Unsubscribe: <https://lista.example>\r\n"+signed, key)[0].Err)
 	require.Error(t, verify(t, "Subject: [lista] Hola\r\n"+signed, key)[0].Err)
+}
+
+// TestDKIMThroughRelay has what arrives at a server verified, however it came.
+func TestDKIMThroughRelay(t *testing.T) {
+	t.Parallel()
+	rsaKey, edKey := bothKeys(t)
+	dots := strings.Replace(bulk, "Un saludo.", ".\r\n..\r\n\tUn salúdo. ", 1)
+	for name, without := range map[string][]string{
+		"BDAT": nil,
+		"DATA": {"CHUNKING"},
+		"bare": {"CHUNKING", "PIPELINING", "8BITMIME"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := smtptest.NewServer(&smtptest.Options{Without: without})
+			defer server.Close()
+			relay, err := smtp.NewRelay(server.URL(), &smtp.RelayOptions{
+				TLSConfig: server.ClientTLS(),
+				Signer:    smtp.DKIM(rsaKey, edKey),
+			})
+			require.NoError(t, err)
+			defer func() { _ = relay.Close() }()
+			for _, text := range []string{bulk, strings.ReplaceAll(bulk, "\r\n", "\n"), dots} {
+				m := message("luis@example.net")
+				m.Content, m.Date = smtp.Bytes([]byte(text)), date
+				if _, err := relay.Send(t.Context(), m); name == "bare" && text == dots {
+					require.ErrorIs(t, err, smtp.ErrNeed8Bit)
+					continue
+				}
+				messages := server.Messages()
+				for _, v := range verify(t, string(messages[len(messages)-1].Data), rsaKey, edKey) {
+					require.NoError(t, v.Err)
+				}
+			}
+			require.Contains(t, string(server.Messages()[0].Data), sign(t, smtp.DKIM(rsaKey, edKey), bulk))
+		})
+	}
 }
 
 func TestDKIMTakesAHeaderAlone(t *testing.T) {
@@ -451,6 +489,20 @@ func BenchmarkDKIM(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkDKIMParallel shows that signing holds no lock: compare -cpu 1,2.
+func BenchmarkDKIMParallel(b *testing.B) {
+	rsaKey, _ := bothKeys(b)
+	signer, m, content := smtp.DKIM(rsaKey), &smtp.Message{Date: date}, []byte(bulk)
+	b.ReportAllocs()
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if _, err := signer.Sign(b.Context(), m, bytes.NewReader(content)); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }
 
 func benchmarkSigner(b *testing.B, signer smtp.Signer, text string) {

@@ -1,33 +1,61 @@
 package smtptest_test
 
 import (
+	"context"
 	"fmt"
-	"net/smtp"
 
+	"github.com/franqueo/franqueo/smtp"
 	"github.com/franqueo/franqueo/smtp/smtptest"
 )
 
 // A server that answers as real providers do: some recipients it does not know,
 // some have no room, some it wants to see again.
 func Example() {
-	server := smtptest.NewServer(&smtptest.Options{TLS: smtptest.NoTLS, Rules: []smtptest.Rule{
+	server := smtptest.NewServer(&smtptest.Options{Rules: []smtptest.Rule{
 		{To: "desconocido*@*", Reply: "550 5.1.1 El usuario no existe"},
 		{To: "lleno*@*", On: smtptest.End, Reply: "552 5.2.2 Buzón lleno"},
 		{To: "lista-gris*@*", Times: 1, Reply: "451 4.7.1 Vuelva a intentarlo"},
 	}})
 	defer server.Close()
 
-	for _, to := range []string{"desconocido@x.es", "lleno@x.es", "lista-gris@x.es", "lista-gris@x.es"} {
-		err := smtp.SendMail(server.Addr(), nil, "ana@example.com", []string{to}, []byte("Subject: Hola\r\n\r\n"))
-		fmt.Printf("%s: %v\n", to, err)
+	relay, err := smtp.NewRelay(server.URL(), &smtp.RelayOptions{TLSConfig: server.ClientTLS()})
+	if err != nil {
+		fmt.Println(err)
+		return
 	}
-	for _, m := range server.Messages() {
-		fmt.Printf("%s %q\n", m.To[0].Addr, m.Data)
+	defer func() { _ = relay.Close() }()
+	for _, addr := range []string{"desconocido@x.es", "lleno@x.es", "lista-gris@x.es", "lista-gris@x.es"} {
+		result, _ := relay.Send(context.Background(), &smtp.Message{
+			From:    "ana@example.com",
+			To:      []smtp.Recipient{{Addr: addr}},
+			Content: smtp.Bytes([]byte("Subject: Hola\r\n\r\nHola.\r\n")),
+		})
+		fmt.Println(addr, result.Recipients[0].Status)
 	}
+	fmt.Print(&server.Mailbox)
 	// Output:
-	// desconocido@x.es: 550 "5.1.1 El usuario no existe"
-	// lleno@x.es: 552 "5.2.2 Buzón lleno"
-	// lista-gris@x.es: 451 "4.7.1 Vuelva a intentarlo"
-	// lista-gris@x.es: <nil>
-	// lista-gris@x.es "Subject: Hola\r\n\r\n"
+	// desconocido@x.es rejected
+	// lleno@x.es rejected
+	// lista-gris@x.es deferred
+	// lista-gris@x.es accepted
+	// ana@example.com -> lista-gris@x.es: Hola
+}
+
+// A server that stores a message and dies before it says so leaves the client in
+// doubt.
+func ExampleRule() {
+	server := smtptest.NewServer(&smtptest.Options{Rules: []smtptest.Rule{
+		{On: smtptest.End, Do: smtptest.Drop},
+	}})
+	defer server.Close()
+
+	relay, err := smtp.NewRelay(server.URL(), &smtp.RelayOptions{TLSConfig: server.ClientTLS()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = relay.Close() }()
+	result, _ := relay.Send(context.Background(), to("maria@example.net"))
+	fmt.Println(result.Recipients[0].Status, server.Len())
+	// Output: indeterminate 1
 }
