@@ -297,7 +297,7 @@ func (p *parser) replies(list []candidate) map[string]said {
 				s.reply, s.ahead = p.excerpt(c, text), ""
 			}
 		}
-		if have, ok := all[key]; ok && (s.reply == "" || have.reply != "" && codeStart(s.reply) != 0) {
+		if have, ok := all[key]; ok && (s.reply == "" || have.reply != "" && codeStart(s.reply) != 0 && !deferral(s.reply)) {
 			continue
 		}
 		all[key] = s
@@ -311,17 +311,22 @@ func (p *parser) replyOn(at int) said {
 	if before := strings.TrimRight(p.prose[:at], "\n"); len(before) >= at-1 {
 		last := before[strings.LastIndexByte(before, '\n')+1:]
 		if reply, found := strings.CutPrefix(last, "<<< "); found && codeStart(reply) == 0 && reply[0] > '3' {
-			return said{reply, before[:len(before)-len(last)]}
+			return said{reply, before[max(0, len(before)-len(last)-maxExcerpt) : len(before)-len(last)]}
 		}
 	}
 	reply, ahead := findReply(p.prose[at:min(len(p.prose), at+2048)])
 	if strings.IndexByte(ahead, '\n') >= 0 {
-		return said{}
+		line, _, _ := strings.Cut(p.prose[at:], "\n")
+		_, reply, _ = strings.Cut(line, "... ")
+		return said{reply: reply}
 	}
-	return said{reply, p.prose[:at] + ahead}
+	return said{reply, p.prose[max(0, at-maxExcerpt):at] + ahead}
 }
 
 const maxExcerpt = 512
+
+// deferral says that a transcript tells why a server has not delivered yet.
+func deferral(text string) bool { return containsFold(text[:min(len(text), 32)], "deferred:") }
 
 // excerpt is the text behind an address, or with it if the reason stands before
 // it.
@@ -331,10 +336,16 @@ func (p *parser) excerpt(c candidate, text string) string {
 		text = text[:i]
 	}
 	text = strings.TrimSpace(text[:min(len(text), maxExcerpt)])
+	if i := indexFold(text, "i'm not going to try"); i > 0 {
+		text = strings.TrimSpace(text[:i])
+	}
 	if !failures.in(text) {
 		text = strings.TrimSpace(p.prose[c.line:c.start]) + " " + text
 	}
-	return text
+	if !failures.in(text) {
+		text = strings.TrimSpace(p.prose[max(0, c.line-maxExcerpt):c.line]) + "\n" + text
+	}
+	return strings.ToValidUTF8(text, "")
 }
 
 // orAny is s if it is a reply, else the first reply of the prose. Where there is
@@ -347,7 +358,7 @@ func (p *parser) orAny(s said) said {
 		return said{reply, ahead}
 	}
 	if s.reply == "" {
-		s.reply = strings.TrimSpace(p.prose[:min(len(p.prose), 2048)])
+		s.reply = strings.TrimSpace(cutText(p.prose))
 	}
 	return s
 }
@@ -362,6 +373,13 @@ func (p *parser) settle(r *Recipient) {
 	}
 	if r.Reply.Command == AnyCommand {
 		r.Reply.Command = command
+	}
+	switch {
+	case len(r.Reply.Text) > 100:
+	case containsFold(r.Reply.Text, "service unavailable"):
+		r.Reply.Text = p.mailerSaid(text) + r.Reply.Text
+	case containsFold(r.Reply.Text, "user unknown"): // QUIRK: KDDI says so of every failure
+		r.Reply.Text = p.sentence("the user(s) account is ") + r.Reply.Text
 	}
 	r.Reply.MX = r.RemoteMTA
 	// The reply is nearer to the truth than what the reporting server made of it.
@@ -419,6 +437,31 @@ func (p *parser) complete(text string) string {
 		}
 	}
 	return text
+}
+
+// sentence is the line of the prose that holds a phrase; empty if none does.
+func (p *parser) sentence(phrase string) string {
+	i := indexFold(p.prose, phrase)
+	if i < 0 {
+		return ""
+	}
+	line, _, _ := strings.Cut(p.prose[i:], "\n")
+	return line[:min(len(line), maxExcerpt)] + "\n"
+}
+
+// mailerSaid is the line before a reply of the prose, if a mailer wrote it: Sendmail
+// itself says of every failure of one that the service is unavailable.
+func (p *parser) mailerSaid(reply string) string {
+	i := strings.Index(p.prose, reply)
+	if i <= 0 || p.prose[i-1] != '\n' {
+		return ""
+	}
+	before := strings.TrimRight(p.prose[:i], "\n")
+	line := before[strings.LastIndexByte(before, '\n')+1:]
+	if line == "" || strings.IndexByte("-<>. ", line[0]) >= 0 || len(line) > maxExcerpt {
+		return ""
+	}
+	return line + "\n"
 }
 
 // innermost is the reply within a reply: gateways quote in their own answer what
@@ -537,6 +580,11 @@ var commandWords = []struct {
 // commandIn is the command that the words before a reply name last.
 func commandIn(ahead string) Command {
 	ahead = ahead[max(0, len(ahead)-512):]
+	if i := strings.LastIndexByte(ahead, '\n'); i > 0 {
+		if i = strings.LastIndexByte(ahead[:i], '\n'); i > 0 {
+			ahead = ahead[strings.LastIndexByte(ahead[:i], '\n')+1:]
+		}
+	}
 	last, command := -1, AnyCommand
 	for _, w := range commandWords {
 		if i := lastFold(ahead, w.phrase); i > last {

@@ -95,7 +95,7 @@ func (s *splitter) splitMultipart(p *part, boundary string, depth int) {
 	rest := p.body
 	preamble, rest, _ := cutDelimiter(rest, boundary)
 	// QUIRK: some put the report before the first delimiter.
-	if len(strings.TrimSpace(preamble)) > 0 && len(s.parts) < maxParts {
+	if len(s.parts) < maxParts && (strings.IndexByte(preamble, '@') >= 0 || failing.in(preamble)) {
 		s.parts = append(s.parts, part{mediaType: preambleType, body: preamble, offset: p.offset})
 	}
 	for rest != "" && len(s.parts) < maxParts {
