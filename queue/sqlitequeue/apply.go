@@ -148,6 +148,7 @@ func (s *Store) List(ctx context.Context, f queue.Filter, after tracking.ID, lim
 	err = s.read(ctx, func(c *conn) error {
 		return c.search(ctx, f, after, selectJob, " LIMIT ?", func(v []driver.Value) error {
 			job, err := scanJob(v)
+			s.templates.add(job.Template, integer(v[2]))
 			jobs = append(jobs, job)
 			return err
 		}, int64(limit))

@@ -2,7 +2,6 @@ package sqlitequeue
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql/driver"
 	"fmt"
 	"strings"
@@ -12,26 +11,6 @@ import (
 	"github.com/franqueo/franqueo/queue/internal/schedule"
 	"github.com/franqueo/franqueo/tracking"
 )
-
-// Template returns the stored template.
-func (s *Store) Template(ctx context.Context, hash queue.Hash) (content []byte, err error) {
-	found := false
-	err = s.read(ctx, func(c *conn) error {
-		return c.query(ctx, func(v []driver.Value) error {
-			content, found = blob(v[0]), true
-			return nil
-		}, "SELECT content FROM template WHERE hash = ?", hash[:])
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case !found:
-		return nil, fmt.Errorf("%w: template %x", queue.ErrNotFound, hash[:])
-	case sha256.Sum256(content) != hash:
-		return nil, fmt.Errorf("%w: template %x has changed on disk", queue.ErrCorrupt, hash[:])
-	}
-	return content, nil
-}
 
 // Claim leases due jobs. The leases are in memory, so it writes nothing.
 func (s *Store) Claim(ctx context.Context, now, until time.Time, flows []queue.FlowClaim) ([]queue.Lease, error) {
@@ -72,6 +51,7 @@ func (s *Store) readLeases(ctx context.Context, claimed []schedule.Claimed, unti
 				return s.setAside(job.ID, err)
 			}
 			i := at[job.ID]
+			s.templates.add(job.Template, integer(v[2]))
 			leases[i] = queue.Lease{Job: job, Attempt: job.Attempts + 1, Token: claimed[i].Token, Until: schedule.Round(until)}
 			return nil
 		})

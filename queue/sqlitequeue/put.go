@@ -34,12 +34,13 @@ func (s *Store) Put(ctx context.Context, b *queue.Batch) ([]queue.Accepted, erro
 
 // put looks for all reasons to refuse before it writes.
 func (s *Store) put(w *writer, b *queue.Batch) ([]queue.Accepted, error) {
-	template, known, err := w.template(b.Hash)
-	if err != nil {
-		return nil, err
-	}
+	template, known := w.templates[b.Hash]
 	if !known && b.Template == nil {
-		return nil, fmt.Errorf("%w: template %x", queue.ErrNotFound, b.Hash[:])
+		var err error
+		if template, err = w.findTemplate(b.Hash); err != nil {
+			return nil, err
+		}
+		known = true
 	}
 	accepted, fresh, err := w.sift(b.Jobs)
 	if err != nil {
@@ -49,36 +50,16 @@ func (s *Store) put(w *writer, b *queue.Batch) ([]queue.Accepted, error) {
 		return nil, err
 	}
 	if !known {
-		template, err = w.insert("INSERT INTO template (hash, content) VALUES (?, ?)", b.Hash[:], b.Template)
-		if err != nil {
+		if template, err = w.addTemplate(b.Hash, b.Template); err != nil {
 			return nil, err
 		}
-		w.rememberTemplate(b.Hash, template)
 	}
+	w.remember(b.Hash, template)
+	w.onCommit(func() { s.templates.add(b.Hash, template) })
 	if w.used != nil {
 		w.used[template] = true
 	}
 	return accepted, s.add(w, fresh, template)
-}
-
-// template is the number of a stored template.
-func (w *writer) template(hash queue.Hash) (int64, bool, error) {
-	if n, ok := w.templates[hash]; ok {
-		return n, true, nil
-	}
-	n, err := w.number("SELECT id FROM template WHERE hash = ?", hash[:])
-	if err != nil || n == 0 {
-		return 0, false, err
-	}
-	w.rememberTemplate(hash, n)
-	return n, true, nil
-}
-
-func (w *writer) rememberTemplate(hash queue.Hash, n int64) {
-	if len(w.templates) >= cacheSize {
-		clear(w.templates)
-	}
-	w.templates[hash] = n
 }
 
 // reserve refuses n jobs more than the limit allows, and keeps their places until

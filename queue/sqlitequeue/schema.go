@@ -22,10 +22,16 @@ CREATE TABLE meta (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES ('epoch', 0), ('ended 2', 0), ('ended 3', 0), ('ended 4', 0);
 
+-- Two tables and no index on hash, so that storing a template only appends: an
+-- index by hash would cost a random page for every message. A hash can be there
+-- more than once.
 CREATE TABLE template (
-	id      INTEGER PRIMARY KEY,
-	hash    BLOB NOT NULL UNIQUE, -- SHA-256 of content
-	content BLOB
+	id   INTEGER PRIMARY KEY,
+	hash BLOB NOT NULL -- SHA-256 of the content
+) STRICT;
+CREATE TABLE content (
+	template INTEGER PRIMARY KEY,
+	content  BLOB
 ) STRICT;
 
 CREATE TABLE flow (

@@ -70,6 +70,8 @@ type Store struct {
 	stop    context.CancelFunc // ends the sweep
 	swept   chan struct{}      // closed when it has ended
 
+	templates templates
+
 	mu       sync.Mutex // guards schedule and closed
 	schedule *schedule.Schedule
 	closed   bool
@@ -127,7 +129,7 @@ func (s *Store) open() (err error) {
 	if err := checkHeader(s.path); err != nil {
 		return err
 	}
-	c, err := dial(s.path, "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;")
+	c, err := dial(s.path, writerPragmas)
 	if err != nil {
 		return err
 	}
@@ -159,6 +161,16 @@ func (s *Store) open() (err error) {
 	}
 	return nil
 }
+
+// writerPragmas are those of the writer. A page of 8 KiB is small enough for single
+// settlements, and large enough that a mail of 10 KiB takes few: measured, it is the
+// best for both. The log is copied into the file when it has 32 MiB.
+const writerPragmas = `
+PRAGMA page_size = 8192;
+PRAGMA journal_mode = WAL;
+PRAGMA wal_autocheckpoint = 4096;
+PRAGMA cache_size = -16384;
+`
 
 // checkHeader finds a file that is no database, or shorter than it says it is.
 func checkHeader(path string) error {

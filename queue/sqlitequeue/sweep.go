@@ -159,6 +159,9 @@ func (w *writer) deleteTemplates(ids []int64) error {
 		if _, err := w.exec("DELETE FROM template WHERE id = ?", id); err != nil {
 			return err
 		}
+		if _, err := w.exec("DELETE FROM content WHERE template = ?", id); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type writer struct {
 	calls chan *call
 	ended chan struct{} // closed when the loop has returned
 
-	// flows and templates are numbers of rows that are known to be on disk.
+	// flows and templates are numbers of rows that are known to be in the file.
 	flows     map[queue.Flow]int64
 	templates map[queue.Hash]int64
 	// newest is no less than any ID in the file.
@@ -40,8 +40,8 @@ const states = len(queue.Stats{}.ByState)
 // A group is bounded, so that the first of its callers does not wait long.
 const groupSize = 512
 
-// cacheSize bounds the numbers of flows and of templates that the writer knows
-// without asking the file.
+// cacheSize bounds the numbers of flows, and of templates, that are known without
+// asking the file.
 const cacheSize = 1 << 16
 
 // call is one change that a caller waits for. Its do refuses before it changes
@@ -82,9 +82,12 @@ func (s *Store) runWriter() {
 }
 
 // gather takes in all that wait. The callers of the last group may be just about
-// to come back, so they get a turn first.
+// to come back, so others get their turn first, as long as that brings more.
 func (w *writer) gather(first *call) []*call {
-	runtime.Gosched()
+	for waiting := -1; waiting < len(w.calls); {
+		waiting = len(w.calls)
+		runtime.Gosched()
+	}
 	group := []*call{}
 	for c := first; ; {
 		if c.taken.CompareAndSwap(false, true) {
