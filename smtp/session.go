@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -142,7 +143,16 @@ func (s *session) failLocked(err error) {
 	}
 	s.spent.Store(true)
 	s.more.Signal()
-	_ = s.conn.Close()
+	_ = bare(s.conn).Close()
+}
+
+// bare is the connection below TLS. A session that failed says no goodbye: that of
+// TLS would wait for a peer that may not read.
+func bare(c net.Conn) net.Conn {
+	if t, ok := c.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return c
 }
 
 // quit ends an idle session with good manners.
