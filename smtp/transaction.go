@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -117,8 +118,7 @@ func appendORCPT(dst []byte, a *abilities, addr string) []byte {
 	dst = append(dst, " ORCPT=utf-8;"...)
 	for _, r := range addr {
 		if r <= ' ' || r > '~' || r == '+' || r == '=' || r == '\\' {
-			dst = append(dst, `\x{`...)
-			dst = append(strconv.AppendInt(dst, int64(r), 16), '}')
+			dst = fmt.Appendf(dst, `\x{%X}`, r)
 		} else {
 			dst = append(dst, byte(r))
 		}
