@@ -72,9 +72,8 @@ func decodeReference(ref, rest string) string {
 	return text
 }
 
-// appendAttr escapes s for an attribute value between the given quotes. Quote 0
-// means that the value is not quoted.
-func appendAttr(dst []byte, s string, quote byte) []byte {
+// appendAttr escapes s for an attribute value; a bare one has no quotes.
+func appendAttr(dst []byte, s string, bare bool) []byte {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c == '&':
@@ -87,7 +86,7 @@ func appendAttr(dst []byte, s string, quote byte) []byte {
 			dst = append(dst, "&lt;"...)
 		case c == '>':
 			dst = append(dst, "&gt;"...)
-		case quote == 0 && (c <= ' ' || c == '=' || c == '`'):
+		case bare && (c <= ' ' || c == '=' || c == '`'):
 			dst = append(dst, "&#"...)
 			if c >= 10 {
 				dst = append(dst, '0'+c/10)

@@ -346,12 +346,16 @@ func (b *builder) multipart(subtype string, kids []node) node {
 
 func (b *builder) attachment(p loadedPart, disposition string) node {
 	media, params, _ := mime.ParseMediaType(p.Type)
-	header := "Content-Type: " + mime.FormatMediaType(media, params) + "\r\nContent-Transfer-Encoding: base64\r\n" +
+	encoding, write := "base64", func() { b.text = appendBase64(b.text, p.content) }
+	if strings.HasPrefix(media, "text/") && isReadable(p.content) { // filters mark text in base64
+		encoding, write = "quoted-printable", func() { b.text = appendLiteralQP(b.text, p.content) }
+	}
+	header := "Content-Type: " + mime.FormatMediaType(media, params) + "\r\nContent-Transfer-Encoding: " + encoding + "\r\n" +
 		"Content-Disposition: " + disposition + fileName(p.Name) + "\r\n"
 	if p.ContentID != "" {
 		header += "Content-ID: <" + p.ContentID + ">\r\n"
 	}
-	return node{header: header, write: func() { b.text = appendBase64(b.text, p.content) }}
+	return node{header: header, write: write}
 }
 
 // fileName is the parameter for a name: quoted, or if that cannot hold it in the
@@ -502,7 +506,9 @@ func (b *builder) pagePath(field string) string {
 	return ""
 }
 
-const pixelTail = pixelSuffix + `" width="1" height="1" alt="" style="border:0">`
+// pixelTail takes the pixel out of the layout: where a client ignores position, it
+// is a line of one pixel.
+const pixelTail = pixelSuffix + `" width="1" height="1" alt="" style="display:block;position:absolute;border:0">`
 
 func (b *builder) pixel() {
 	on, col := appendQP(nil, 0, b.t.appendPixel([]byte(`<img src="`), b.mailing))
@@ -543,12 +549,12 @@ func (b *builder) linkCuts(html []byte) []cut {
 			return
 		case pieces != nil:
 			cuts = append(cuts, cut{h.value.start, h.value.end, func() {
-				b.hole(op{kind: opFieldLink, link: uint16(index), value: pieces})
+				b.hole(op{kind: opFieldLink, link: uint16(index), value: pieces, bare: h.value.quote == 0})
 			}})
 			return
 		case len(b.m.UTM) > 0:
 			h.url = addParams(h.url, b.m.UTM)
-			original = appendAttr(nil, h.url, h.value.quote)
+			original = appendAttr(nil, h.url, h.value.quote == 0)
 		}
 		cuts = append(cuts, cut{h.value.start, h.value.end, func() { b.link(uint16(index), h.url, original) }})
 	})

@@ -154,7 +154,7 @@ func contentTypes(parts []leaf) []string {
 // regexpClick and regexpPixel find what compiling puts into HTML.
 var (
 	regexpClick = regexp.MustCompile(`https://t\.example\.com/c/[A-Za-z0-9_-]+/[A-Za-z0-9_-]{40}`)
-	regexpPixel = regexp.MustCompile(`<img src="https://t\.example\.com/o/[A-Za-z0-9_-]{11}/[A-Za-z0-9_-]{40}\.gif" width="1" height="1" alt="" style="border:0">`)
+	regexpPixel = regexp.MustCompile(`<img src="https://t\.example\.com/o/[A-Za-z0-9_-]{11}/[A-Za-z0-9_-]{40}\.gif" width="1" height="1" alt="" style="display:block;position:absolute;border:0">`)
 )
 
 // checkPage proves that the HTML part of a rendered message is source but for one

@@ -121,9 +121,9 @@ func isSafeURL(s string) bool {
 func (e escape) append(dst []byte, value string) []byte {
 	switch e {
 	case escapeHTML:
-		return appendAttr(dst, value, '"')
+		return appendAttr(dst, value, false)
 	case escapeUnquoted:
-		return appendAttr(dst, value, 0)
+		return appendAttr(dst, value, true)
 	case escapeURL:
 		return appendURL(dst, value, "&amp;")
 	case escapeTarget:

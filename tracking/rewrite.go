@@ -45,7 +45,7 @@ func Rewrite(dst, html []byte, replace func(Link) (string, bool)) []byte {
 		index++
 		if url, ok := replace(link); ok {
 			dst = append(dst, html[done:h.value.start]...)
-			dst = appendAttr(dst, url, h.value.quote)
+			dst = appendAttr(dst, url, h.value.quote == 0)
 			done = h.value.end
 		}
 	})

@@ -91,6 +91,39 @@ func endsLine[T string | []byte](text T, i int) bool {
 	return i >= len(text) || text[i] == '\n' || text[i] == '\r'
 }
 
+// appendLiteralQP appends data in quoted-printable so that its line ends, too,
+// are the same bytes when it is decoded.
+func appendLiteralQP(dst, data []byte) []byte {
+	for line := range bytes.Lines(data) {
+		text := bytes.TrimRight(line, "\r\n")
+		end := line[len(text):]
+		var col int
+		dst, col = appendQP(dst, 0, text)
+		if col+3*len(end) > maxLine-1 {
+			dst = append(dst, softBreak...)
+		}
+		for _, c := range end {
+			dst = append(dst, '=', upperHex[c>>4], upperHex[c&15])
+		}
+		if len(end) > 0 {
+			dst = append(dst, softBreak...)
+		}
+	}
+	return dst
+}
+
+// isReadable reports whether quoted-printable suits data: it is mostly ASCII text
+// in lines.
+func isReadable(data []byte) bool {
+	odd := 0
+	for _, c := range data {
+		if qpClass[c] == qpEncode {
+			odd++
+		}
+	}
+	return odd <= len(data)/6 && !bytes.Contains(data, []byte("\r\r"))
+}
+
 // appendBase64 appends data in lines of base64, each with its CRLF.
 func appendBase64(dst, data []byte) []byte {
 	const raw = maxLine / 4 * 3
