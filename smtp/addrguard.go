@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
+	"time"
 )
 
 // The special blocks of IPv4 (RFC 6890 and its registry), and the addresses at
@@ -49,15 +51,34 @@ func within(blocks []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(blocks, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// ownAddr reports whether a is an address of this host. An address list that
-// cannot be read is taken for empty.
-func ownAddr(a netip.Addr) bool {
-	addrs, _ := net.InterfaceAddrs()
-	return slices.ContainsFunc(addrs, func(own net.Addr) bool {
-		n, ok := own.(*net.IPNet)
-		return ok && n.IP.Equal(net.IP(a.Unmap().AsSlice()))
-	})
+// addrGuard is the rule for addresses where the options set none: public, and
+// not this host's own.
+type addrGuard struct {
+	mu   sync.Mutex // guards what follows
+	own  []netip.Addr
+	read time.Time
 }
 
-// mayDial is the rule for addresses where the options set none.
-func mayDial(a netip.Addr) bool { return publicAddr(a) && !ownAddr(a) }
+// ownAddrsFor is how long the list of this host's addresses is used.
+const ownAddrsFor = 10 * time.Second
+
+func (g *addrGuard) allow(a netip.Addr) bool { return publicAddr(a) && !slices.Contains(g.ownAddrs(), a) }
+
+// ownAddrs are the addresses of this host. A list that cannot be read is taken
+// for empty.
+func (g *addrGuard) ownAddrs() []netip.Addr {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if time.Since(g.read) < ownAddrsFor {
+		return g.own
+	}
+	g.own, g.read = nil, time.Now()
+	list, _ := net.InterfaceAddrs()
+	for _, own := range list {
+		if n, ok := own.(*net.IPNet); ok {
+			a, _ := netip.AddrFromSlice(n.IP)
+			g.own = append(g.own, a.Unmap())
+		}
+	}
+	return g.own
+}

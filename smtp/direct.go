@@ -112,7 +112,7 @@ func NewDirect(localName string, opts *DirectOptions) (*Direct, error) {
 // fillIn sets what the options left open.
 func (d *Direct) fillIn(store STSStore) {
 	if d.allowAddr == nil {
-		d.allowAddr = mayDial
+		d.allowAddr = new(addrGuard).allow
 	}
 	if d.dialer == nil {
 		d.guarded = guardedDialer(d.mayDial)

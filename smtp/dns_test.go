@@ -1,6 +1,7 @@
 package smtp_test
 
 import (
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -21,7 +22,9 @@ type zone struct {
 	broken   []string // names below which it answers SERVFAIL
 	unsigned []string // names below which nothing is authentic
 	large    bool     // answers fit in no datagram
-	queries  atomic.Int64
+	// negativeTTL is for how many seconds the absence of a record may be kept.
+	negativeTTL int
+	queries     atomic.Int64
 }
 
 func newZone(t testing.TB, records ...string) *zone {
@@ -103,6 +106,10 @@ func (z *zone) answer(query *dns.Msg) *dns.Msg {
 	}
 	if !exists {
 		reply.Rcode = dns.RcodeNameError
+	}
+	if z.negativeTTL > 0 {
+		soa, _ := dns.NewRR(fmt.Sprintf(". %d IN SOA . . 1 1 1 1 %[1]d", z.negativeTTL))
+		reply.Ns = append(reply.Ns, soa)
 	}
 	return reply
 }
