@@ -62,7 +62,9 @@ type addrGuard struct {
 // ownAddrsFor is how long the list of this host's addresses is used.
 const ownAddrsFor = 10 * time.Second
 
-func (g *addrGuard) allow(a netip.Addr) bool { return publicAddr(a) && !slices.Contains(g.ownAddrs(), a) }
+func (g *addrGuard) allow(a netip.Addr) bool {
+	return publicAddr(a) && !slices.Contains(g.ownAddrs(), a)
+}
 
 // ownAddrs are the addresses of this host. A list that cannot be read is taken
 // for empty.

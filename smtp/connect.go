@@ -205,7 +205,7 @@ func (g *greeter) startTLS(ctx context.Context) error {
 	required := g.target.security == startTLSRequired
 	if _, offered := g.info.Extensions["STARTTLS"]; !offered {
 		if required {
-			return g.fail(PhaseStartTLS, ErrTLSRequired)
+			return g.fail(PhaseStartTLS, g.underPolicy(ErrTLSRequired))
 		}
 		return nil
 	}
@@ -215,7 +215,7 @@ func (g *greeter) startTLS(ctx context.Context) error {
 	}
 	if reply.Code != 220 {
 		if required {
-			return &Error{Phase: PhaseStartTLS, Host: g.target.host, Reply: reply, Err: ErrTLSRequired, Class: ErrTemporary}
+			return &Error{Phase: PhaseStartTLS, Host: g.target.host, Reply: reply, Err: g.underPolicy(ErrTLSRequired), Class: ErrTemporary}
 		}
 		return nil
 	}
@@ -234,16 +234,22 @@ func (g *greeter) startTLS(ctx context.Context) error {
 	return g.hello(ctx)
 }
 
+// underPolicy says of a failure of TLS that the domain's own policy forbids to go
+// on without.
+func (g *greeter) underPolicy(err error) error {
+	if g.target.policy == policyNone || g.target.policy == policyRequired {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrTLSPolicy, err)
+}
+
 func (g *greeter) handshake(ctx context.Context) error {
 	var verified error
 	conn := tls.Client(g.conn, g.tlsConfig(&verified))
 	shaking, cancel := context.WithTimeout(ctx, g.target.timeouts.TLS)
 	defer cancel()
 	if err := conn.HandshakeContext(shaking); err != nil {
-		if g.target.policy != "" && g.target.policy != "required" {
-			err = fmt.Errorf("%w: %w", ErrTLSPolicy, err)
-		}
-		return g.fail(PhaseStartTLS, err)
+		return g.fail(PhaseStartTLS, g.underPolicy(err))
 	}
 	g.use(conn)
 	state := conn.ConnectionState()

@@ -3,7 +3,6 @@ package smtp_test
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -262,7 +261,7 @@ func TestDirectDANE(t *testing.T) {
 				return
 			}
 			require.Equal(t, smtp.Deferred, result.Recipients[0].Status)
-			require.True(t, errors.Is(err, smtp.ErrTLSPolicy) || errors.Is(err, smtp.ErrTLSRequired), "%v", err)
+			require.ErrorIs(t, err, smtp.ErrTLSPolicy)
 			require.Zero(t, mx1.Len())
 			require.NotContains(t, mx1.Transcript(), "MAIL")
 		})

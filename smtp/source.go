@@ -78,6 +78,8 @@ func (d *Direct) dialFrom(s *Source) (dialFunc, error) {
 	switch {
 	case u.Host == "" || u.Port() == "":
 		return nil, fmt.Errorf("Source.Proxy %s names no host and port", u.Redacted())
+	case u.Scheme == "socks5" && len(s.Addrs) > 0:
+		return nil, errors.New("Source.Addrs means nothing to a SOCKS5 proxy: leave one of them out")
 	case u.Scheme == "socks5":
 		return d.dialSOCKS(u)
 	case u.Scheme == "proxyv2":
@@ -89,11 +91,11 @@ func (d *Direct) dialFrom(s *Source) (dialFunc, error) {
 func (s *Source) check() error {
 	families := make(map[bool]bool)
 	for _, a := range s.Addrs {
-		if v4 := a.Unmap().Is4(); !a.IsValid() || families[v4] {
+		v4 := a.Unmap().Is4()
+		if !a.IsValid() || families[v4] {
 			return fmt.Errorf("Source.Addrs %v: at most one valid address of each family", s.Addrs)
-		} else {
-			families[v4] = true
 		}
+		families[v4] = true
 	}
 	return nil
 }
