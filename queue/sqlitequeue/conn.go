@@ -166,6 +166,7 @@ func named(err error) error {
 	if !errors.As(err, &e) {
 		return &engineError{errEngine, err}
 	}
+	// The primary code is in the low byte.
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return &engineError{queue.ErrLocked, err}

@@ -25,12 +25,15 @@ package sqlitequeue
 import (
 	"context"
 	"database/sql/driver"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/franqueo/franqueo/queue"
@@ -94,6 +97,9 @@ func Open(path string, opts *Options) (*Store, error) {
 		return nil, err
 	}
 	if err := s.open(); err != nil {
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+			err = fmt.Errorf("%w: %w", queue.ErrReadOnly, err)
+		}
 		return nil, errors.Join(fmt.Errorf("sqlitequeue: open %s: %w", path, err), s.release())
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -189,6 +195,14 @@ func checkHeader(path string) error {
 	var header [100]byte
 	if _, err := io.ReadFull(f, header[:]); err != nil || string(header[:16]) != "SQLite format 3\x00" {
 		return fmt.Errorf("%w: not a SQLite file", queue.ErrCorrupt)
+	}
+	// A log that waits to be copied into the file can hold the rest of it.
+	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
+		return nil
+	}
+	pageSize := int64(binary.BigEndian.Uint16(header[16:]))
+	if want := pageSize * int64(binary.BigEndian.Uint32(header[28:])); info.Size() < want {
+		return fmt.Errorf("%w: %d bytes of %d are left", queue.ErrCorrupt, info.Size(), want)
 	}
 	return nil
 }

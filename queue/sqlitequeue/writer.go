@@ -108,20 +108,23 @@ func (w *writer) gather(first *call) []*call {
 	}
 }
 
-// commit makes the calls durable, all in one transaction. If that fails each gets
-// its own, so that one too large for the disk takes no other with it.
+// commit makes the calls durable, all in one transaction. If one of them is at
+// fault each gets its own, so that one too large for the disk takes no other with
+// it.
 func (s *Store) commit(group []*call) {
 	err := s.transact(group)
-	for _, c := range group {
-		if err != nil {
+	if err != nil && (len(group) == 1 || errors.Is(err, queue.ErrLocked)) {
+		for _, c := range group {
 			c.err = err
-			if len(group) > 1 {
-				c.err = nil
-				if err := s.transact([]*call{c}); err != nil {
-					c.err = err
-				}
+		}
+	} else if err != nil {
+		for _, c := range group {
+			if err := s.transact([]*call{c}); err != nil {
+				c.err = err
 			}
 		}
+	}
+	for _, c := range group {
 		close(c.done)
 	}
 }

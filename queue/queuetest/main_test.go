@@ -1,0 +1,9 @@
+package queuetest
+
+import (
+	"testing"
+
+	"github.com/franqueo/franqueo/queue/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
