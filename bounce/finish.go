@@ -1,6 +1,10 @@
 package bounce
 
-import "strings"
+import (
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+)
 
 // add adds a recipient to the report.
 func (p *parser) add() *Recipient {
@@ -192,7 +196,7 @@ func (p *parser) say(r *Recipient, s said) {
 // best are the candidates that words name: by the more certain words, if there are
 // any. The side that sent the original is no recipient, unless there is no other.
 func (p *parser) best(list []candidate) []candidate {
-	for _, certainty := range [...]int{cued, named} {
+	for _, certainty := range [...]int{listed, cued, named} {
 		if kept := p.choose(list, certainty, false); len(kept) > 0 {
 			return kept
 		}
@@ -244,18 +248,41 @@ func (p *parser) addFromProse(list []candidate) {
 		p.addSaid(c.address, replies)
 	}
 	if len(p.report.Recipients) == 0 {
-		if a := p.fallback(); a != "" {
+		for _, a := range p.fallback() {
 			p.addSaid(a, replies)
 		}
 	}
 }
 
-// fallback names the recipient where the prose names nobody.
-func (p *parser) fallback() string {
-	if a := p.returnedRecipient(); a != "" {
-		return a
+// fallback names the recipients where the prose has no address of one.
+func (p *parser) fallback() []string {
+	listed := names(p.prose)
+	var all []string
+	for _, to := range p.report.Original.To {
+		local, _, _ := strings.Cut(to, "@")
+		for _, name := range listed {
+			if strings.EqualFold(name, local) {
+				all = append(all, to)
+			}
+		}
 	}
-	return firstAddress(p.report.Subject)
+	if len(all) > 0 {
+		return all
+	}
+	for _, a := range [...]string{p.returnedRecipient(), firstAddress(p.report.Subject)} {
+		if a != "" {
+			return []string{a}
+		}
+	}
+	_, host, _ := strings.Cut(p.report.From, "@")
+	domain, err := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(host))
+	if err != nil {
+		return nil
+	}
+	for _, name := range listed {
+		all = append(all, name+"@"+domain)
+	}
+	return all
 }
 
 func (p *parser) addSaid(address string, replies map[string]said) {
@@ -339,11 +366,12 @@ func (p *parser) excerpt(c candidate, text string) string {
 	if i := indexFold(text, "i'm not going to try"); i > 0 {
 		text = strings.TrimSpace(text[:i])
 	}
-	if !failures.in(text) {
-		text = strings.TrimSpace(p.prose[c.line:c.start]) + " " + text
-	}
-	if !failures.in(text) {
-		text = strings.TrimSpace(p.prose[max(0, c.line-maxExcerpt):c.line]) + "\n" + text
+	before := strings.TrimSpace(p.prose[c.line:c.start])
+	switch alone := strings.Trim(before, "<>\":*- ") == c.address; {
+	case alone && text == "":
+		text = strings.TrimSpace(p.prose[max(0, c.line-maxExcerpt):c.line])
+	case !alone && !failures.in(text):
+		text = before + " " + text
 	}
 	return strings.ToValidUTF8(text, "")
 }

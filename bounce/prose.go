@@ -34,7 +34,7 @@ var toWords = newWordlist(
 	"rcpt to:", "recipient", "delivered to", "deliver to", "deliver your message to", "message to", "mail to", "undeliverable to", "sent to", "addressed to",
 	"address:", "address", "user", "mailbox", "account", "failed:", "failed for", "to:", "delivering", "delivery to", "delivery failed", "attempts", "not reach",
 	"size:", "rcpt:", "destinatario", "empfänger", "destinataire", "for ", "unknown", "undeliverable", "userid", "no such", "user:", "reach", "invalid",
-	"getting to", "id:", "send to", "email to", "rcpt=[", "failure:", "failure to", "email", "bounced", "duplicated message-id in",
+	"getting to", "send to", "email to", "rcpt=[", "failure:", "failure to", "email", "bounced", "duplicated message-id in",
 )
 
 var fromWords = newWordlist(
@@ -88,13 +88,17 @@ func candidates(text string) []candidate {
 		r.line(at, min(end, at+maxProseLine))
 		at = end
 	}
+	least := cued
+	for i := range r.found {
+		least = max(least, r.found[i].certainty)
+	}
 	end, next := len(text), ""
 	for i := len(r.found) - 1; i >= 0; i-- {
 		c := &r.found[i]
 		if c.end = end; strings.EqualFold(c.address, next) {
 			c.end = len(text)
 		}
-		if c.certainty >= cued {
+		if c.certainty >= least {
 			end, next = c.line, c.address
 		}
 	}
@@ -215,6 +219,34 @@ func whose(before string) int {
 	return 0
 }
 
+// names are the words that begin the lines of a list of recipients without an
+// address: some servers name their own users so.
+func names(text string) []string {
+	var all []string
+	section := false
+	for line := range strings.Lines(text) {
+		body := strings.TrimSpace(line)
+		if body == "" {
+			continue
+		}
+		if openers.in(body) || strings.HasSuffix(body, ":") {
+			section = true
+			continue
+		}
+		end := 0
+		for end < len(body) && (isAlnum(body[end]) || strings.IndexByte("._-", body[end]) >= 0) {
+			end++
+		}
+		rest := body[end:]
+		if section && line[0] <= ' ' && end > 1 && (rest == "" || strings.HasPrefix(rest, " (") || strings.HasPrefix(rest, "  ") || rest[0] == ':' || rest[0] == '\t') {
+			all = appendNew(all, body[:end])
+			continue
+		}
+		section = false
+	}
+	return all
+}
+
 // codeStart is where a reply code stands in a line, -1 if none does. A number is
 // one at the start of a line, after what introduces a reply, or before an enhanced
 // status code.
@@ -240,7 +272,7 @@ func codeStart(line string) int {
 
 // introducers are what stands before a reply.
 var introducers = newWordlist(
-	":", "<", "(", "=", "'", "\"", "[", ">", "said", "error", "code", "responsecode", "returned", "reply", "response", "status", "message", "with", "server", "reason", "because of", "#", "smtp", "was", "refused", "fault", "...", "<--", "<-", "says", "reports",
+	":", "<", "(", "=", "'", "\"", "[", ">", "said", "error", "code", "responsecode", "returned", "reply", "response", "status", "message", "with", "server", "reason", "because of", "#", "smtp", "was", "refused", "fault", "...", "<--", "<-", "says", "reports", "],",
 )
 
 func introduced(before string) bool {

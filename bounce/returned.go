@@ -56,7 +56,7 @@ func unquote(line string) string { return strings.Trim(line, " \t\n>|") }
 // the lines of that person.
 func unquoteForward(text string) string {
 	i := strings.Index(text, "\n> ")
-	if i < 0 || strings.Count(text, "\n>")*2 < strings.Count(text, "\n") {
+	if i < 0 || strings.Count(text, "\n>")*2 < strings.Count(text, "\n") || failing.in(text[:i]) {
 		return text
 	}
 	var b strings.Builder
@@ -81,6 +81,9 @@ func isSeparator(line string) bool {
 	if len(line) < 10 || len(line) > 160 {
 		return false
 	}
+	if before, _, found := strings.Cut(line, ":>"); found { // QUIRK: the quote begins on the same line
+		line = before + ":"
+	}
 	marked := strings.IndexByte("-=*_+#|", line[0]) >= 0
 	closed := strings.IndexByte(":.-=*_+#>", line[len(line)-1]) >= 0 || strings.HasSuffix(line, "follow") || strings.HasSuffix(line, "follows")
 	if !marked && !closed {
@@ -89,16 +92,23 @@ func isSeparator(line string) bool {
 	return separators.in(line)
 }
 
-// followedByField says whether the next line that is not empty is a field, or
-// nothing comes any more.
+// followedByField says whether one of the next lines that are not empty is a field,
+// or nothing comes any more.
 func followedByField(s string) bool {
+	n := 0
 	for line := range strings.Lines(s) {
-		if line = unquote(line); strings.Trim(line, "-=*_ ") != "" {
-			name, _, _ := strings.Cut(line, ":")
-			return rank(strings.TrimRight(name, " ")) > 0 || looksLikeField(line) && strings.HasPrefix(name, "X-") || strings.HasPrefix(line, "From ")
+		if line = unquote(line); strings.Trim(line, "-=*_ ") == "" {
+			continue
+		}
+		name, _, found := strings.Cut(line, ":")
+		if found && (rank(strings.TrimRight(name, " ")) > 0 || strings.HasPrefix(name, "X-")) || strings.HasPrefix(line, "From ") {
+			return true
+		}
+		if n++; n == 4 {
+			return false
 		}
 	}
-	return true
+	return n == 0
 }
 
 // looksReturned says whether s begins with the header of a mail: at least three of
