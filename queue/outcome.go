@@ -227,7 +227,7 @@ func (o *outcome) event(t tracking.Type) tracking.Event {
 		Campaign: o.Flow.Campaign, Tenant: o.Flow.Tenant, Attempt: o.Lease.Attempt,
 	}
 	if o.template != nil {
-		e.Stream, e.Tags = o.template.Stream(), o.template.Tags()
+		e.Mailing, e.Stream, e.Tags = o.template.Mailing(), o.template.Stream(), o.template.Tags()
 	}
 	return e
 }

@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -110,6 +111,20 @@ var ErrUnknownMail = errors.New("tracking: unknown mail")
 // use.
 type Resolver interface {
 	Resolve(ctx context.Context, message ID, mailing string) (Mail, error)
+}
+
+// or fills in the labels that m leaves empty.
+func (m Mail) or(labels *Mail) Mail {
+	m.Campaign = cmp.Or(m.Campaign, labels.Campaign)
+	m.Stream = cmp.Or(m.Stream, labels.Stream)
+	m.Tenant = cmp.Or(m.Tenant, labels.Tenant)
+	if len(m.Tags) == 0 {
+		m.Tags = labels.Tags
+	}
+	if len(m.Meta) == 0 {
+		m.Meta = labels.Meta
+	}
+	return m
 }
 
 // had reports whether this type of hit is old news.

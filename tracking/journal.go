@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding"
@@ -195,28 +196,12 @@ func (j *Journal) label(ctx context.Context, tx *sql.Tx, e *Event, known map[ID]
 			return err
 		}
 	}
-	m.label(e)
+	own := Mail{Recipient: cmp.Or(e.Recipient, m.Recipient), Campaign: e.Campaign, Stream: e.Stream, Tenant: e.Tenant, Tags: e.Tags, Meta: e.Meta}.or(&m)
+	e.Recipient, e.Campaign, e.Stream, e.Tenant, e.Tags, e.Meta = own.Recipient, own.Campaign, own.Stream, own.Tenant, own.Tags, own.Meta
 	if e.Recipient != "" {
-		known[e.Message] = Mail{Recipient: e.Recipient, Campaign: e.Campaign, Stream: e.Stream, Tenant: e.Tenant, Tags: e.Tags, Meta: e.Meta}
+		known[e.Message] = own
 	}
 	return nil
-}
-
-// label fills in what e leaves empty.
-func (m *Mail) label(e *Event) {
-	for _, f := range []struct{ to, from *string }{
-		{&e.Recipient, &m.Recipient}, {&e.Campaign, &m.Campaign}, {&e.Stream, &m.Stream}, {&e.Tenant, &m.Tenant},
-	} {
-		if *f.to == "" {
-			*f.to = *f.from
-		}
-	}
-	if len(e.Tags) == 0 {
-		e.Tags = m.Tags
-	}
-	if len(e.Meta) == 0 {
-		e.Meta = m.Meta
-	}
 }
 
 // querier is a database or a transaction.

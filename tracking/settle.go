@@ -55,13 +55,15 @@ const (
 
 // recorder takes hits from the handler, and hands events to the sink from a timer.
 type recorder struct {
-	opts  *Options
-	nets  networks
-	seed  maphash.Seed
-	seen  seen
-	spare sync.Pool // of *settling
-	timer *time.Timer
-	batch *Batch
+	opts *Options
+	nets networks
+	seed maphash.Seed
+	seen seen
+	// labels are those of the templates.
+	labels labels
+	spare  sync.Pool // of *settling
+	timer  *time.Timer
+	batch  *Batch
 	// busy has a place for whoever flushes.
 	busy chan struct{}
 
@@ -263,21 +265,23 @@ func (r *recorder) policy(ctx context.Context, m *settling) Policy {
 	return r.opts.Policy.restrict(given)
 }
 
-// resolve asks what is known of the mail.
+// resolve finds out what is known of the mail.
 func (r *recorder) resolve(ctx context.Context, m *settling, mails map[mailing]Mail) Mail {
-	if r.opts.Resolve == nil {
-		return Mail{}
-	}
 	of := m.hits[0].mailing
-	if !m.key.anonymous {
-		return r.ask(ctx, m.key.id, of.String())
+	label := r.labels.of(of)
+	if r.opts.Resolve == nil {
+		return label
 	}
-	mail, known := mails[of]
-	if !known {
-		mail = r.ask(ctx, ID{}, of.String())
-		mails[of] = mail
+	if m.key.anonymous {
+		mail, known := mails[of]
+		if !known {
+			mail = r.ask(ctx, ID{}, of.String())
+			mails[of] = mail
+		}
+		return mail.or(&label)
 	}
-	return mail
+	mail := r.ask(ctx, m.key.id, of.String())
+	return mail.or(&label)
 }
 
 func (r *recorder) ask(ctx context.Context, id ID, of string) Mail {
