@@ -31,11 +31,12 @@ type conn struct {
 
 	stream net.Conn // Conn or TLS over it
 	tls    *tls.Conn
+	state  *tls.ConnectionState // of tls, once asked for
 	r      *bufio.Reader
 	w      *bufio.Writer
 
 	command   Command // being answered; "" before the first
-	state     inputState
+	input     inputState
 	entering  bool    // the message's first octets come next
 	chunk     int64   // octets of a BDAT chunk still to come
 	body      int64   // octets of the message so far
@@ -60,16 +61,16 @@ const (
 // noise is no reply, in any reading of RFC 5321, section 4.2.
 const noise = "\x00\x01\xfe\xffgarbage\r\n"
 
-func newConn(s *Server, c net.Conn, id int) *conn {
-	w := &conn{Conn: c, server: s, id: id, closed: make(chan struct{})}
+func newConn(s *Server, accepted net.Conn, id int) *conn {
+	c := &conn{Conn: accepted, server: s, id: id, closed: make(chan struct{})}
 	if s.opts.TLS == ImplicitTLS {
-		w.tls = tls.Server(c, s.opts.TLSConfig)
-		w.setStream(w.tls)
+		c.tls = tls.Server(accepted, s.opts.TLSConfig)
+		c.setStream(c.tls)
 	} else {
-		w.setStream(c)
+		c.setStream(accepted)
 	}
-	w.command, w.next = Connect, s.match(Connect, "")
-	return w
+	c.command, c.next = Connect, s.match(Connect, "")
+	return c
 }
 
 func (c *conn) setStream(stream net.Conn) {
@@ -125,12 +126,12 @@ func (c *conn) fill(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	switch c.state {
+	switch c.input {
 	case inChunk:
 		if c.chunk > 0 {
 			return c.readChunk(p)
 		}
-		c.state = inCommand
+		c.input = inCommand
 		return 0, nil
 	case inBody:
 		return 0, c.readBodyLine()
@@ -172,7 +173,7 @@ func (c *conn) readBodyLine() error {
 	c.body += int64(len(line))
 	if c.lineStart && string(line) == ".\r\n" {
 		c.log("C: (message of %d octets)", c.body-3)
-		c.state, c.command = inCommand, End
+		c.input, c.command = inCommand, End
 	}
 	c.lineStart = bytes.HasSuffix(line, []byte("\r\n"))
 	return nil
@@ -181,7 +182,7 @@ func (c *conn) readBodyLine() error {
 func (c *conn) readExchange() error {
 	line, err := c.readLine()
 	c.log("C: (response)")
-	c.pending, c.state = line, inCommand
+	c.pending, c.input = line, inCommand
 	return err
 }
 
@@ -234,7 +235,7 @@ func (c *conn) logCommand(verb, arg string) {
 func (c *conn) startChunk(arg string) {
 	size, last, _ := strings.Cut(arg, " ")
 	n, _ := strconv.ParseUint(size, 10, 32)
-	c.state, c.entering, c.chunk = inChunk, n > 0, int64(n)
+	c.input, c.entering, c.chunk = inChunk, n > 0, int64(n)
 	c.command = "BDAT"
 	if strings.EqualFold(strings.TrimSpace(last), "LAST") {
 		c.command = End
@@ -267,6 +268,15 @@ func (c *conn) ownReply(arg string) string {
 
 func (c *conn) authOffered() bool {
 	return len(c.server.opts.Users) > 0 && (c.tls != nil || c.server.opts.PlaintextAuth)
+}
+
+// tlsState is shared by the messages of a connection. It is nil without TLS.
+func (c *conn) tlsState() *tls.ConnectionState {
+	if c.tls != nil && c.state == nil {
+		state := c.tls.ConnectionState()
+		c.state = &state
+	}
+	return c.state
 }
 
 // startTLS upgrades the connection after a positive reply. What the client sent
@@ -306,6 +316,7 @@ func isWholeReply(b []byte) bool {
 func (c *conn) answer(ordinary []byte) error {
 	next := c.next
 	c.next = nil
+	c.expect(ordinary)
 	ordinary = c.edit(ordinary)
 	if next == nil {
 		return c.send(ordinary)
@@ -327,6 +338,16 @@ func (c *conn) answer(ordinary []byte) error {
 	return c.send(ordinary)
 }
 
+// expect prepares for what go-smtp wants to read after its reply.
+func (c *conn) expect(reply []byte) {
+	switch {
+	case bytes.HasPrefix(reply, []byte("354")):
+		c.input, c.entering, c.body, c.lineStart = inBody, true, 0, true
+	case bytes.HasPrefix(reply, []byte("334")):
+		c.input = inExchange
+	}
+}
+
 func isRefusal(reply []byte) bool { return len(reply) > 0 && reply[0] >= '4' }
 
 // send sends one reply and does what must follow it.
@@ -345,10 +366,6 @@ func (c *conn) send(reply []byte) error {
 		return c.w.Flush()
 	case code == "421", c.command == Connect && isRefusal(reply), c.command == Quit:
 		return c.hangUp()
-	case code == "354":
-		c.state, c.entering, c.body, c.lineStart = inBody, true, 0, true
-	case code == "334":
-		c.state = inExchange
 	case code == "220" && c.command == StartTLS:
 		return errors.Join(c.w.Flush(), c.startTLS())
 	}

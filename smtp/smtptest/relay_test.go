@@ -160,6 +160,17 @@ func TestManyMessages(t *testing.T) {
 	require.EqualValues(t, 50_000*len(letter), received.Load())
 }
 
+// BenchmarkServer shows what the server takes; its clients should be the limit.
+func BenchmarkServer(b *testing.B) {
+	server := smtptest.NewServer(&smtptest.Options{TLS: smtptest.NoTLS, EnvelopeOnly: true})
+	defer server.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		pour(b, server, 1000)
+	}
+	b.ReportMetric(float64(server.Len())/b.Elapsed().Seconds(), "messages/s")
+}
+
 // pour sends n messages over one connection, as fast as it takes them.
 func pour(t testing.TB, server *smtptest.Server, n int) {
 	t.Helper()

@@ -17,8 +17,10 @@
 package smtptest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -122,8 +124,9 @@ func NewServer(opts *Options) *Server {
 	if opts != nil {
 		s.opts = *opts
 	}
-	must(s.opts.complete())
-	s.Script(s.opts.Rules...)
+	var err error
+	s.script, err = newScript(s.opts.Rules)
+	must(errors.Join(err, s.opts.complete()))
 	s.listen()
 	s.smtp = s.newBackend()
 	go func() {
@@ -133,13 +136,13 @@ func NewServer(opts *Options) *Server {
 	return s
 }
 
+// complete copies what the options refer to, fills in the defaults, and reports
+// what is wrong.
 func (o *Options) complete() error {
-	if o.Network == "" {
-		o.Network = "tcp"
-	}
-	if o.Hostname == "" {
-		o.Hostname = "mx.example.com"
-	}
+	o.Users = maps.Clone(o.Users)
+	o.Without, o.With = slices.Clone(o.Without), slices.Clone(o.With)
+	o.Network = cmp.Or(o.Network, "tcp")
+	o.Hostname = cmp.Or(o.Hostname, "mx.example.com")
 	if o.CA == nil {
 		o.CA = NewCA()
 	}
@@ -150,12 +153,27 @@ func (o *Options) complete() error {
 	if o.Mechanisms == nil {
 		o.Mechanisms = mechanisms
 	}
+	o.Mechanisms = slices.Clone(o.Mechanisms)
+	return o.check()
+}
+
+func (o *Options) check() error {
+	var errs []error
+	if !slices.Contains([]string{"tcp", "unix", "pipe"}, o.Network) {
+		errs = append(errs, fmt.Errorf("network %q is none of tcp, unix and pipe", o.Network))
+	}
+	if o.TLS > NoTLS {
+		errs = append(errs, fmt.Errorf("unknown TLS mode %d", o.TLS))
+	}
 	for _, name := range o.Mechanisms {
 		if !slices.Contains(mechanisms, name) {
-			return fmt.Errorf("unknown mechanism %q: the server knows %s", name, strings.Join(mechanisms, ", "))
+			errs = append(errs, fmt.Errorf("mechanism %q is none of %s", name, strings.Join(mechanisms, ", ")))
 		}
 	}
-	return nil
+	if o.MaxSize < 0 || o.MaxRecipients < 0 {
+		errs = append(errs, fmt.Errorf("negative limit: MaxSize %d, MaxRecipients %d", o.MaxSize, o.MaxRecipients))
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Server) listen() {
@@ -169,8 +187,6 @@ func (s *Server) listen() {
 		s.listener, err = net.Listen("unix", filepath.Join(s.directory, "smtp"))
 	case "pipe":
 		s.listener = newPipeListener()
-	default:
-		err = fmt.Errorf("network %q is none of tcp, unix and pipe", s.opts.Network)
 	}
 	must(err)
 }

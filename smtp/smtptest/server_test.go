@@ -386,7 +386,10 @@ func TestWrongOptionsPanic(t *testing.T) {
 		opts smtptest.Options
 	}{
 		{`network "udp"`, smtptest.Options{Network: "udp"}},
-		{`mechanism "NTLM"`, smtptest.Options{Mechanisms: []string{"NTLM"}}},
+		{`mechanism "NTLM" is none of SCRAM-SHA-256-PLUS`, smtptest.Options{Mechanisms: []string{"NTLM"}}},
+		{"unknown TLS mode 9", smtptest.Options{TLS: 9}},
+		{"negative limit: MaxSize -1", smtptest.Options{MaxSize: -1}},
+		{"rule 1: unknown action", smtptest.Options{Network: "udp", Rules: []smtptest.Rule{{Reply: "no"}, {Do: "x"}}}},
 		{`rule 0: reply "no" does not begin with a code`, smtptest.Options{Rules: []smtptest.Rule{{Reply: "no"}}}},
 		{`To "x" has no meaning on MAIL`, smtptest.Options{Rules: []smtptest.Rule{{On: smtptest.Mail, To: "x"}}}},
 		{`unknown command "VRFY"`, smtptest.Options{Rules: []smtptest.Rule{{On: "VRFY"}}}},

@@ -53,10 +53,7 @@ func (s *session) Mail(from string, opts *gosmtp.MailOptions) error {
 		Hello:        s.smtp.Hostname(),
 		User:         s.conn.user,
 		Conn:         s.conn.id,
-	}
-	if s.conn.tls != nil {
-		state := s.conn.tls.ConnectionState()
-		s.message.TLS = &state
+		TLS:          s.conn.tlsState(),
 	}
 	return s.ask(Mail)
 }
