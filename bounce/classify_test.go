@@ -73,3 +73,48 @@ func BenchmarkClassify(b *testing.B) {
 		})
 	}
 }
+
+// FuzzClassify: the answer is the same each time, comes in bounded time, names a
+// rule unless nothing is known, and is hard for a recipient alone.
+func FuzzClassify(f *testing.F) {
+	f.Add("550 5.1.1 <ana@example.com>: Recipient address rejected: User unknown", "mx.example.com", uint8(bounce.Rcpt))
+	f.Add("421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred", "mta5.am0.yahoodns.net", uint8(bounce.Mail))
+	f.Add("450 4.2.0 Greylisted, try again in 00:05:00", "", uint8(0))
+	f.Add("550-Buzón lleno\r\n550 邮箱已满 ящик переполнен", ".", uint8(bounce.EndOfData))
+	f.Fuzz(func(t *testing.T, line, mx string, command uint8) {
+		r := bounce.ParseReply(line)
+		r.MX, r.Command = mx, bounce.Command(command%9)
+		got := bounce.Classify(r)
+		require.Equal(t, got, bounce.Classify(r))
+		require.Equal(t, got.Rule == "", got.Confidence == bounce.ByNothing)
+		if got.Verdict == bounce.Hard {
+			require.False(t, got.Temporary)
+			require.False(t, r.Code != 0 && bounce.Connect <= r.Command && r.Command <= bounce.Mail, "%+v", r)
+		}
+		require.LessOrEqual(t, got.RetryAfter, 24*time.Hour)
+		matches := bounce.Explain(r)
+		require.Equal(t, got.Rule == "", len(matches) == 0)
+		if len(matches) > 0 {
+			require.Equal(t, got.Rule, matches[0].Rule.Name)
+			require.NotEmpty(t, matches[0].String())
+		}
+	})
+}
+
+// FuzzParseReply: what is read stands in the line, and a code and a status are of
+// their forms.
+func FuzzParseReply(f *testing.F) {
+	f.Add("550-5.1.1 a\r\n550 5.1.1 b")
+	f.Add("smtp; 550 5.1.1 a (in reply to RCPT TO command)")
+	f.Add("host mx.example.com[192.0.2.1] said: 550 #5.1.1 a")
+	f.Fuzz(func(t *testing.T, line string) {
+		r := bounce.ParseReply(line)
+		require.True(t, r.Code == 0 || 200 <= r.Code && r.Code < 600)
+		require.LessOrEqual(t, len(r.Text), len(line))
+		if s := r.Status.String(); s != "" {
+			again, ok := bounce.ParseStatus(s)
+			require.True(t, ok)
+			require.Equal(t, r.Status, again)
+		}
+	})
+}

@@ -218,7 +218,8 @@ type Feedback struct {
 // Candidates yields every string in which a sender may have put a token of its
 // own, the most trustworthy first: the addresses that the report was sent to, the
 // envelope ID and the reverse-path, then the original's Message-ID,
-// CFBL-Feedback-ID, Feedback-ID, and the values of its X- fields. A report proves
+// CFBL-Feedback-ID, Feedback-ID, the values of its X- fields, and those of Fields,
+// where providers return what a sender attached to a mail. A report proves
 // that we sent the mail only by a token that nobody else could have made.
 func (r *Report) Candidates() iter.Seq[string] {
 	return func(yield func(string) bool) {
@@ -238,6 +239,11 @@ func (r *Report) Candidates() iter.Seq[string] {
 		}
 		for name, value := range o.Fields() {
 			if hasPrefixFold(name, "X-") && !yield(value) {
+				return
+			}
+		}
+		for _, f := range r.Fields {
+			if !yield(f.Value) {
 				return
 			}
 		}
