@@ -46,7 +46,12 @@ func (o *outcome) of(out *smtp.Outcome) (Change, *failure) {
 		}
 		return o.giveUp(e), failure
 	}
-	return o.again(e, c.RetryAfter), failure
+	change := o.again(e, c.RetryAfter)
+	if failure != nil && failure.everywhere && change.State == Ready {
+		// The relay is down. That is no attempt: nobody heard of this mail.
+		change.Due, change.Counts = o.now.Add(untriedDelay), false
+	}
+	return change, failure
 }
 
 // untriedDelay is how long a job waits that the transport did not get to.

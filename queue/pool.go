@@ -31,8 +31,10 @@ const (
 	failuresToSuspend = 3
 	firstSuspension   = time.Minute
 	maxSuspension     = 4 * time.Hour
-	recovered         = 64 // attempts at once that lift an adapted pool without a limit
-	unlimited         = 1 << 30
+	// maxOutage is the longest that all mail waits for a relay that is down.
+	maxOutage = 5 * time.Minute
+	recovered = 64 // attempts at once that lift an adapted pool without a limit
+	unlimited = 1 << 30
 
 	defaultLaneConnections = 10
 )
@@ -156,7 +158,11 @@ func (p *pool) failed(now, started time.Time, f *failure) {
 	if p.failures >= failuresToSuspend {
 		wait = max(wait, firstSuspension<<min(p.failures-failuresToSuspend, 10))
 	}
-	if until := now.Add(min(wait, maxSuspension)); wait > 0 && until.After(p.suspended) {
+	longest := maxSuspension
+	if p.name == total {
+		longest = maxOutage
+	}
+	if until := now.Add(min(wait, longest)); wait > 0 && until.After(p.suspended) {
 		p.suspended, p.why = until, f.why
 	}
 }

@@ -84,7 +84,10 @@ func reportEvent(r *bounce.Report) (e tracking.Event, ok bool) {
 	}
 	e.Host, e.Diagnostic = r.ReportingMTA, r.Subject
 	if worst := worst(r); worst != nil {
-		e.Reason, e.Verdict, e.Code = worst.Reason, worst.Verdict, worst.Reply.Code
+		if worst.Reason != bounce.Undetermined {
+			e.Reason = worst.Reason
+		}
+		e.Verdict, e.Code = worst.Verdict, worst.Reply.Code
 		e.Enhanced = worst.Status.String()
 		if worst.Reply.Text != "" {
 			e.Diagnostic = worst.Reply.Text
