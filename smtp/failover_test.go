@@ -81,6 +81,46 @@ func TestFailoverOnlyForWhatWasNotSent(t *testing.T) {
 	}
 }
 
+// TestFailoverOfRelays breaks real conversations in every place.
+func TestFailoverOfRelays(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		rules []smtptest.Rule
+		next  bool
+	}{
+		{"dropped at once", []smtptest.Rule{{On: smtptest.Connect, Do: smtptest.Drop}}, true},
+		{"refused at once", []smtptest.Rule{{On: smtptest.Connect, Reply: "554 5.7.1 Aquí no"}}, true},
+		{"no EHLO", []smtptest.Rule{{On: smtptest.Hello, Reply: "550 5.7.1 No"}}, true},
+		{"wrong password", []smtptest.Rule{{On: smtptest.Auth, Reply: "535 5.7.8 No"}}, true},
+		{"busy", []smtptest.Rule{{On: smtptest.Mail, Reply: "421 4.3.2 Cerrado"}}, true},
+		{"gone at MAIL", []smtptest.Rule{{On: smtptest.Mail, Do: smtptest.Drop}}, true},
+		{"no room", []smtptest.Rule{{On: smtptest.End, Reply: "452 4.3.1 Sin sitio"}}, true},
+		{"greylisted", []smtptest.Rule{{Reply: "451 4.7.1 Luego"}}, false},
+		{"unknown", []smtptest.Rule{{Reply: "550 5.1.1 No existe"}}, false},
+		{"stored in silence", []smtptest.Rule{{On: smtptest.End, Do: smtptest.Drop}}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			first := smtptest.NewServer(&smtptest.Options{Users: map[string]string{"ana": "secreto"}, Rules: test.rules})
+			defer first.Close()
+			second := smtptest.NewServer(nil)
+			defer second.Close()
+			var relays []smtp.Transport
+			for _, server := range []*smtptest.Server{first, second} {
+				relay, err := smtp.NewRelay(server.URL(), &smtp.RelayOptions{TLSConfig: server.ClientTLS()})
+				require.NoError(t, err)
+				defer func() { _ = relay.Close() }()
+				relays = append(relays, relay)
+			}
+			_, err := smtp.Failover(relays...).Send(t.Context(), message("luis@example.net"))
+			require.Equal(t, test.next, err == nil, err)
+			require.Equal(t, test.next, second.Len() == 1)
+		})
+	}
+}
+
 func TestFailoverKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	first := smtptest.NewRecorder(

@@ -215,7 +215,7 @@ func (c *conn) readCommand() error {
 	switch c.command {
 	case Mail, Rcpt, End: // the session asks the script, with the parsed address
 	default:
-		c.next = c.server.match(c.command, "")
+		c.next = c.server.match(c.command, c.from)
 	}
 	if reply := c.ownReply(arg); reply != "" || c.next.skips() {
 		return c.answer([]byte(reply))

@@ -3,6 +3,7 @@ package smtptest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,9 +61,9 @@ type Rule struct {
 	On Command
 	// From and To are patterns of the reverse-path and of the recipient, in which
 	// "*" stands for any run of characters and "?" for one. Case does not count.
-	// Empty matches any. To needs On to be Rcpt or End; at End it matches a
-	// message if one of its recipients matches, and with LMTP answers for that
-	// recipient alone.
+	// Empty matches any. From goes with the steps from Mail to End, To with Rcpt and
+	// End; at End it matches a message if one of its recipients matches, and with
+	// LMTP answers for that recipient alone.
 	From, To string
 	// Times is how often the rule answers: for each recipient if On is Rcpt or
 	// End, and else in all. Then the next rules have their turn. Zero is without
@@ -169,24 +170,30 @@ func newScript(rules []Rule) (*script, error) {
 	return s, errors.Join(errs...)
 }
 
+// commands are the steps, and whether a rule for them may look at the sender and
+// at a recipient.
+var commands = map[Command]struct{ from, to bool }{
+	Connect: {}, Hello: {}, StartTLS: {}, Auth: {}, Noop: {}, Reset: {}, Quit: {},
+	Mail: {from: true}, Data: {from: true}, Body: {from: true},
+	Rcpt: {from: true, to: true}, End: {from: true, to: true},
+}
+
 func (r Rule) check() (reply, error) {
-	switch r.On {
-	case Connect, Hello, StartTLS, Auth, Mail, Rcpt, Data, Body, End, Noop, Reset, Quit:
-	default:
+	may, known := commands[r.On]
+	switch {
+	case !known:
 		return reply{}, fmt.Errorf("unknown command %q", r.On)
-	}
-	switch r.Do {
-	case Answer, Hang, Drop, Garble:
-	default:
-		return reply{}, fmt.Errorf("unknown action %q", r.Do)
-	}
-	if r.To != "" && r.On != Rcpt && r.On != End {
+	case r.From != "" && !may.from:
+		return reply{}, fmt.Errorf("From %q has no meaning on %s", r.From, r.On)
+	case r.To != "" && !may.to:
 		return reply{}, fmt.Errorf("To %q has no meaning on %s: it goes with Rcpt or End", r.To, r.On)
-	}
-	if r.On == Body && r.Do != Hang && r.Do != Drop {
+	case r.Times < 0 || r.Delay < 0:
+		return reply{}, fmt.Errorf("negative Times %d or Delay %s", r.Times, r.Delay)
+	case !slices.Contains([]Action{Answer, Hang, Drop, Garble}, r.Do):
+		return reply{}, fmt.Errorf("unknown action %q", r.Do)
+	case r.On == Body && r.Do != Hang && r.Do != Drop:
 		return reply{}, errors.New("on Body the server can only hang or drop: to answer, use End")
-	}
-	if r.Reply == "" || r.Do == Garble {
+	case r.Reply == "" || r.Do == Garble:
 		return reply{}, nil
 	}
 	return parseReply(r.Reply)

@@ -197,10 +197,15 @@ func TestRules(t *testing.T) {
 		{To: "lista-gris*", Times: 2, Reply: "451 4.7.1 Más tarde"},
 		{To: "lleno@*", On: smtptest.End, Reply: "552 5.2.2 Buzón\nlleno"},
 		{From: "*@malo.example", On: smtptest.Mail, Reply: "550 5.7.1 No"},
+		{From: "*@lento.example", On: smtptest.Data, Reply: "451 4.3.0 Luego"},
 		{To: "reenviado@*", Reply: "251 2.1.5 Lo reenvío"},
 	}})
 	c := hello(t, server)
-	c.say("MAIL FROM:<x@MALO.example>", "550 5.7.1 No\r\n"[:12])
+	c.say("MAIL FROM:<x@MALO.example>", "550 5.7.1 No")
+	c.say("MAIL FROM:<x@lento.example>", "250 ")
+	c.say("RCPT TO:<luis@example.net>", "250 ")
+	c.say("DATA", "451 4.3.0 Luego")
+	c.say("RSET", "250 ")
 	c.say("MAIL FROM:<ana@example.com>", "250 ")
 	c.say("RCPT TO:<Desconocido7@example.net>", "550 5.1.1 No existe")
 	for _, addr := range []string{"lista-gris1@example.net", "lista-gris2@example.net"} {
@@ -392,6 +397,8 @@ func TestWrongOptionsPanic(t *testing.T) {
 		{"rule 1: unknown action", smtptest.Options{Network: "udp", Rules: []smtptest.Rule{{Reply: "no"}, {Do: "x"}}}},
 		{`rule 0: reply "no" does not begin with a code`, smtptest.Options{Rules: []smtptest.Rule{{Reply: "no"}}}},
 		{`To "x" has no meaning on MAIL`, smtptest.Options{Rules: []smtptest.Rule{{On: smtptest.Mail, To: "x"}}}},
+		{`From "x" has no meaning on EHLO`, smtptest.Options{Rules: []smtptest.Rule{{On: smtptest.Hello, From: "x"}}}},
+		{"negative Times -1", smtptest.Options{Rules: []smtptest.Rule{{Times: -1}}}},
 		{`unknown command "VRFY"`, smtptest.Options{Rules: []smtptest.Rule{{On: "VRFY"}}}},
 		{`unknown action "sing"`, smtptest.Options{Rules: []smtptest.Rule{{Do: "sing"}}}},
 		{`on Body the server can only`, smtptest.Options{Rules: []smtptest.Rule{{On: smtptest.Body, Reply: "550 No"}}}},
