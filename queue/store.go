@@ -293,14 +293,7 @@ type Journal interface {
 }
 
 // EventFilter picks events: those that meet every field that is set.
-type EventFilter struct {
-	Message   tracking.ID
-	Recipient string
-	Campaign  string
-	Types     []tracking.Type
-	Since     time.Time
-	Until     time.Time
-}
+type EventFilter = tracking.EventFilter
 
 // SuppressionList keeps addresses that must not be mailed. Addresses are compared
 // without case.

@@ -21,7 +21,7 @@ var journalRules = onlyFor(func(s queue.Store) bool { _, ok := s.(queue.Journal)
 			Meta: map[string]string{"user": "7"}, URL: "https://example.com/?a=1", Link: 3,
 			IP: netip.MustParseAddr("2001:db8::7"), UserAgent: "curl", Machine: 5, First: true,
 			Reason: bounce.MailboxFull, Verdict: bounce.Soft, Code: 452, Enhanced: "4.2.2", Diagnostic: "lleno", Host: "mx.example.com",
-			Attempt: 3, QueueID: "4bX1",
+			Attempt: 3, QueueID: "4bX1", Mailing: "0011223344556677",
 		}
 		bare := tracking.Event{ID: tracking.NewID(), Type: tracking.Opened, Time: noon.Add(time.Second)}
 		k.record(e, bare)

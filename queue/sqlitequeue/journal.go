@@ -28,7 +28,7 @@ func (s *Store) Record(ctx context.Context, events []tracking.Event) error {
 }
 
 const eventColumns = `id, time, type, message, recipient, campaign, stream, tenant, tags, meta, url, link, ip, user_agent,
-	machine, first, reason, verdict, code, enhanced, diagnostic, host, attempt, queue_id`
+	machine, first, reason, verdict, code, enhanced, diagnostic, host, attempt, queue_id, mailing`
 
 var insertEvent = "INSERT OR IGNORE INTO event (" + eventColumns + ") VALUES " + marks(strings.Count(eventColumns, ",")+1)
 
@@ -64,12 +64,12 @@ func (w *writer) obey(e *tracking.Event) error {
 }
 
 // label fills in what the event leaves empty from the job that it is about.
-func (w *writer) label(e *tracking.Event) error {
+func (c *conn) label(e *tracking.Event) error {
 	if e.Message.IsZero() || e.Recipient != "" && e.Campaign != "" && e.Tenant != "" && e.Stream != "" && len(e.Tags) > 0 && len(e.Meta) > 0 {
 		return nil
 	}
 	var job queue.Job
-	err := w.query(context.Background(), func(v []driver.Value) (err error) {
+	err := c.query(context.Background(), func(v []driver.Value) (err error) {
 		job.Address, job.Stream = text(v[0]), text(v[1])
 		if job.Tags, err = decode[[]string](v[2]); err != nil {
 			return err
@@ -88,6 +88,7 @@ func eventRow(e *tracking.Event) []driver.Value {
 		orNull(e.Stream), orNull(e.Tenant), encodeTags(e.Tags), encodeMeta(e.Meta), orNull(e.URL), orNone(e.Link),
 		ipOrNull(e.IP), orNull(e.UserAgent), orNone(int(e.Machine)), firstOrNull(e.First), reasonOrNull(e.Reason), verdictOrNull(e.Verdict),
 		orNone(e.Code), orNull(e.Enhanced), orNull(e.Diagnostic), orNull(e.Host), orNone(e.Attempt), orNull(e.QueueID),
+		orNull(e.Mailing),
 	}
 }
 
@@ -144,7 +145,7 @@ func scanEvent(v []driver.Value) (e tracking.Event, err error) {
 	e.URL, e.Link, e.UserAgent = text(v[10]), int(integer(v[11])), text(v[13])
 	e.Machine, e.First = tracking.Machine(integer(v[14])), integer(v[15]) == 1
 	e.Code, e.Enhanced, e.Diagnostic, e.Host = int(integer(v[18])), text(v[19]), text(v[20]), text(v[21])
-	e.Attempt, e.QueueID = int(integer(v[22])), text(v[23])
+	e.Attempt, e.QueueID, e.Mailing = int(integer(v[22])), text(v[23]), text(v[24])
 	return e, scanNamed(&e, text(v[12]), text(v[16]), text(v[17]))
 }
 

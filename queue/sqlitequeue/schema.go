@@ -96,7 +96,8 @@ CREATE TABLE event (
 	diagnostic TEXT,
 	host       TEXT,
 	attempt    INTEGER,
-	queue_id   TEXT
+	queue_id   TEXT,
+	mailing    TEXT
 ) STRICT;
 CREATE INDEX event_time ON event (time, id);
 CREATE INDEX event_message ON event (message) WHERE message IS NOT NULL;
