@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -329,6 +330,28 @@ func TestParseDKIMKey(t *testing.T) {
 			require.Truef(t, strings.HasPrefix(key.Record(), test.want), key.Record())
 		})
 	}
+}
+
+// remote is a key in a hardware module that has gone away.
+type remote struct{ public crypto.PublicKey }
+
+var errGone = errors.New("module is gone")
+
+func (r remote) Public() crypto.PublicKey { return r.public }
+
+func (r remote) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errGone }
+
+func TestDKIMKeyElsewhere(t *testing.T) {
+	t.Parallel()
+	rsaKey, _ := testKeys()
+	key := dkimKey(t, "2026", remote{rsaKey.Public()})
+	_, err := smtp.DKIM(key).Sign(t.Context(), &smtp.Message{}, strings.NewReader(bulk))
+	require.ErrorIs(t, err, errGone)
+	require.ErrorContains(t, err, "2026._domainkey.example.com")
+
+	huge := new(big.Int).Lsh(big.NewInt(1), 8191)
+	_, err = smtp.NewDKIMKey("example.com", "2026", remote{&rsa.PublicKey{N: huge, E: 65537}})
+	require.ErrorContains(t, err, "verifiers need not take an RSA key of 8192 bits")
 }
 
 func TestDKIMRecordName(t *testing.T) {

@@ -3,6 +3,7 @@ package smtptest_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/xdg-go/scram"
 
 	"github.com/franqueo/franqueo/smtp"
 	"github.com/franqueo/franqueo/smtp/smtptest"
@@ -108,6 +110,38 @@ func TestChannelBindingOfTLS12(t *testing.T) {
 	config.MaxVersion = tls.VersionTLS12
 	_, err := newRelay(t, server, &smtp.RelayOptions{TLSConfig: config}).Send(t.Context(), to("maria@example.net"))
 	require.NoError(t, err)
+}
+
+// bound is SCRAM with tls-server-end-point.
+type bound struct{ *scram.ClientConversation }
+
+func (b bound) Start() (string, []byte, error) {
+	first, err := b.Step("")
+	return "SCRAM-SHA-256-PLUS", []byte(first), err
+}
+
+func (b bound) Next(challenge []byte) ([]byte, error) {
+	response, err := b.Step(string(challenge))
+	return []byte(response), err
+}
+
+func TestChannelBindingOfTheCertificate(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, &smtptest.Options{Users: map[string]string{"ana": "secreto"}})
+	for _, tampered := range []bool{false, true} {
+		mechanism := smtp.Mechanism("SCRAM-SHA-256-PLUS", func(info *smtp.ServerInfo) (smtp.Exchange, error) {
+			binding, err := scram.NewTLSServerEndpointBinding(info.TLS)
+			if tampered {
+				binding.Data[0] ^= 1
+			}
+			client, _ := scram.SHA256.NewClient("ana", "secreto", "")
+			return bound{client.NewConversationWithChannelBinding(binding)}, err
+		})
+		relay := newRelay(t, server, &smtp.RelayOptions{TLSConfig: server.ClientTLS(), Auth: mechanism})
+		_, err := relay.Send(t.Context(), to("maria@example.net"))
+		require.Equal(t, tampered, errors.Is(err, smtp.ErrAuth), err)
+	}
+	require.Equal(t, 1, server.Len())
 }
 
 func auth(mechanism, password string) smtp.Auth {
