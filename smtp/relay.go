@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -180,12 +181,20 @@ func (t *target) setScheme(u *url.URL) error {
 		t.network, t.addr, t.host, t.security = "unix", u.Path, "localhost", startTLSOpportunistic
 		return nil
 	}
-	if u.Path != "" && u.Path != "/" {
+	switch {
+	case u.Path != "" && u.Path != "/":
 		return fmt.Errorf("URL path %q: a relay has none", u.Path)
+	case u.Fragment != "":
+		return errors.New("URL fragment: a relay has none (percent-encode # in a password)")
+	case u.Hostname() == "":
+		return errors.New("URL host: there is none")
 	}
 	host := strings.ToLower(u.Hostname())
 	if u.Port() != "" {
 		port = u.Port()
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("URL port %q: it is not between 1 and 65535", port)
+		}
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
@@ -207,11 +216,14 @@ func (t *target) setScheme(u *url.URL) error {
 }
 
 func relayHost(host string) (string, error) {
-	host, fault := parseDomain(host)
-	if fault != "" || strings.HasPrefix(host, "[") {
+	name, fault := parseDomain(host)
+	if fault == "" && strings.HasPrefix(name, "[") {
+		fault = "an IPv6 address in brackets has no tag: write [2001:db8::1]"
+	}
+	if fault != "" {
 		return "", fmt.Errorf("URL host %q: %s", host, fault)
 	}
-	return host, nil
+	return name, nil
 }
 
 func (t *target) setQuery(query url.Values) error {

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"time"
@@ -166,7 +167,7 @@ func (t *transaction) traceCommand(line []byte) {
 	if t.trace == nil || t.trace.Command == nil {
 		return
 	}
-	t.events = append(t.events, traceEvent{line: string(line)})
+	t.events = append(t.events, traceEvent{line: string(bytes.TrimRight(line, "\r\n"))})
 	t.signal()
 }
 
