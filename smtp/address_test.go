@@ -86,13 +86,17 @@ func TestParseAddress(t *testing.T) {
 func TestParseAddressIsLinear(t *testing.T) {
 	for _, unit := range []string{"a", "(", "\"", "@", "\\", "é", ".", "a.", "["} {
 		huge := strings.Repeat(unit, 1<<20/len(unit))
-		start := time.Now()
 		for _, in := range []string{huge, huge + "@example.com", "a@" + huge, `"` + huge + `"@example.com`} {
-			_, _, err := smtp.ParseAddress(in)
-			require.ErrorIs(t, err, smtp.ErrBadAddress)
-			require.Less(t, len(err.Error()), 1024, "the error quotes only the start")
+			best := time.Hour // of several, as the machine may be busy
+			for range 5 {
+				start := time.Now()
+				_, _, err := smtp.ParseAddress(in)
+				best = min(best, time.Since(start))
+				require.ErrorIs(t, err, smtp.ErrBadAddress)
+				require.Less(t, len(err.Error()), 1024, "the error quotes only the start")
+			}
+			require.Less(t, best, 10*time.Millisecond, "1 MB of %q", unit)
 		}
-		require.Less(t, time.Since(start), 40*time.Millisecond, "1 MB of %q", unit)
 	}
 }
 
