@@ -70,34 +70,40 @@ func (p *parser) isBounce() bool {
 	if p.status || len(p.failed) > 0 || p.head.multipart && !strings.EqualFold(p.head.reportType, "disposition-notification") {
 		return true
 	}
-	said, other := 0, 0
-	if failing.in(p.prose) {
-		said++
+	said := count(failing.in(p.prose), headings.in(r.Subject), r.Agent != "", containsFold(p.prose, "final-recipient:"))
+	automatic := p.head.autoSubmitted != "" && !hasPrefixFold(p.head.autoSubmitted, "no")
+	other := count(p.head.daemon, p.head.nullPath, automatic, p.returned != "")
+	switch {
+	case said == 0, p.head.list && r.Agent == "":
+		return false
+	case p.forwarded && r.Agent != "":
+		return true
+	case p.head.answers && !p.head.daemon:
+		return false
+	case p.head.daemon:
+		return said+other > 1
+	case p.head.autoReply, automatic && hasPrefixFold(p.head.autoSubmitted, "auto-replied") && r.Agent == "":
+		return said > 1 // people quote
+	case said > 1 && r.Agent != "":
+		return true
 	}
-	if headings.in(r.Subject) {
-		said++
+	// Shops and couriers, too, fail to deliver: but not to an address.
+	return said+other > 2 && len(p.best(candidates(p.prose))) > 0
+}
+
+func count(signs ...bool) int {
+	n := 0
+	for _, sign := range signs {
+		n += b2i(sign)
 	}
-	if r.Agent != "" {
-		said++
-	}
-	if strings.Contains(p.prose, "Final-Recipient:") {
-		said++
-	}
-	for _, sign := range [...]bool{p.head.daemon, p.head.nullPath, p.head.autoSubmitted != "" && !hasPrefixFold(p.head.autoSubmitted, "no"), p.returned != ""} {
-		if sign {
-			other++
-		}
-	}
-	if p.head.autoReply || hasPrefixFold(p.head.autoSubmitted, "auto-replied") && !p.head.daemon && r.Agent == "" {
-		return said > 1
-	}
-	return said > 0 && said+other > 1 && (p.head.daemon || said > 1 || other > 1)
+	return n
 }
 
 // isComplaint tells the feedback that has no part of its own.
 func (p *parser) isComplaint() bool {
 	r := p.report
 	return containsFold(r.Subject, "complaint about message from") && p.returned != "" ||
+		p.head.reported || containsFold(r.Original.Header, "x-hmxmroriginalrecipient:") ||
 		p.head.multipart && strings.EqualFold(p.head.reportType, "feedback-report")
 }
 

@@ -8,6 +8,8 @@ type envelope struct {
 	daemon        bool // the author is a mail system
 	autoSubmitted string
 	autoReply     bool // a field that only automatic replies have
+	list          bool // a list or a newsletter
+	reported      bool // the field of Outlook.com's feedback
 	answers       bool // In-Reply-To or References
 	precedence    string
 	multipart     bool   // multipart/report
@@ -42,6 +44,8 @@ func (p *parser) readEnvelope(header string) {
 			p.head.autoSubmitted = value
 		case "precedence", "x-precedence":
 			p.head.precedence = value
+		case "list-id", "list-unsubscribe", "list-post":
+			p.head.list = true
 		case "in-reply-to", "references":
 			p.head.answers = true
 		case "content-type":
@@ -54,10 +58,13 @@ func (p *parser) readEnvelope(header string) {
 		case "x-autoreply", "x-autorespond", "x-autoresponder", "x-autoresponse", "x-autoreply-from", "x-mail-autoreply",
 			"x-away-message", "x-ms-exchange-inbox-rules-loop", "x-ms-exchange-generated-message-source", "x-vacation":
 			p.head.autoReply = true
-		case "x-ses-message-id", "x-hmxmroriginalrecipient":
+		case "x-hmxmroriginalrecipient":
+			p.head.reported = true
+			p.failed = addresses(p.failed, value)
 		}
 	}
 	r.To = addresses(r.To, to)
+	p.head.daemon = p.head.daemon || r.From == "" // people have names
 }
 
 // readFrom reads the author. Daemons sign in few words.

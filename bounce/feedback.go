@@ -2,6 +2,7 @@ package bounce
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -84,7 +85,7 @@ func (p *parser) finishFeedback() {
 	if !known {
 		reason = Complaint
 	}
-	for _, a := range f.RcptTo {
+	for _, a := range slices.Concat(f.RcptTo, p.failed) {
 		p.addReasoned(a, reason)
 	}
 	if len(r.Recipients) == 0 {
@@ -102,7 +103,7 @@ func (p *parser) finishFeedback() {
 func (p *parser) addReasoned(address string, reason Reason) {
 	r := p.add()
 	r.Final = address
-	r.Classification = Classification{Reason: reason, Action: reason.action(Unknown, false), Confidence: ByTag}
+	r.Classification = Classification{Reason: reason, Verdict: reason.verdict(false), Action: reason.action(Unknown, false), Confidence: ByTag}
 }
 
 // readDisposition reads a disposition notification (RFC 8098, section 3).

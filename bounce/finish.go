@@ -168,6 +168,9 @@ func (p *parser) enrich(list []candidate) {
 		if len(p.report.Recipients) == 1 {
 			text = p.orAny(text)
 		}
+		if text.reply == "" && unspecific(r.Status) {
+			text.reply = strings.TrimSpace(cutText(p.prose))
+		}
 		if text.reply != "" && (unspecific(r.Status) || codeStart(text.reply) == 0 || failures.in(text.reply) && len(text.reply) < maxExcerpt) {
 			p.say(r, text)
 		}
@@ -274,6 +277,9 @@ func (p *parser) fallback() []string {
 			return []string{a}
 		}
 	}
+	if a := p.verpRecipient(); a != "" && len(listed) == 0 {
+		return []string{a}
+	}
 	_, host, _ := strings.Cut(p.report.From, "@")
 	domain, err := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(host))
 	if err != nil {
@@ -285,6 +291,21 @@ func (p *parser) fallback() []string {
 	return all
 }
 
+// verpRecipient is the recipient that a variable envelope return path of the usual
+// form holds: "list-bounces+ana=example.net@example.com".
+func (p *parser) verpRecipient() string {
+	for _, to := range p.report.To {
+		local, _, _ := strings.Cut(to, "@")
+		mark := strings.LastIndexAny(local, "+-")
+		name, domain, found := strings.Cut(local[mark+1:], "=")
+		if found && mark > 0 && name != "" && strings.IndexByte(domain, '.') > 0 {
+			return name + "@" + domain
+		}
+	}
+	return ""
+}
+
+// addSaid adds a recipient, and what the prose says of it.
 func (p *parser) addSaid(address string, replies map[string]said) {
 	r := p.add()
 	r.Final = address
@@ -299,6 +320,9 @@ func (p *parser) addSaid(address string, replies map[string]said) {
 	text := replies[foldAddress(address)]
 	if text.reply == "" || len(replies) < 2 {
 		text = p.orAny(text)
+	}
+	if text.reply == "" { // then all of it has to tell the reason
+		text.reply = strings.TrimSpace(cutText(p.prose))
 	}
 	r.Reply.Text = text.reply
 	r.RemoteMTA = hostIn(text.ahead)
@@ -376,17 +400,13 @@ func (p *parser) excerpt(c candidate, text string) string {
 	return strings.ToValidUTF8(text, "")
 }
 
-// orAny is s if it is a reply, else the first reply of the prose. Where there is
-// none, s, or else the prose, has to tell the reason.
+// orAny is s if it is a reply, else the first reply of the prose, if it has one.
 func (p *parser) orAny(s said) said {
 	if codeStart(s.reply) == 0 {
 		return s
 	}
 	if reply, ahead := findReply(p.prose); reply != "" {
 		return said{reply, ahead}
-	}
-	if s.reply == "" {
-		s.reply = strings.TrimSpace(cutText(p.prose))
 	}
 	return s
 }
@@ -515,10 +535,26 @@ func innermost(text string) string {
 
 // finishAutoReply names the author of an automatic reply.
 func (p *parser) finishAutoReply(reason Reason) {
-	if p.report.From != "" {
-		p.addReasoned(p.report.From, reason)
+	if p.report.From == "" {
+		return
 	}
+	if reason == AutoReply && (gone.in(p.prose) || gone.in(p.report.Subject)) {
+		p.addReasoned(p.report.From, MailboxDisabled)
+		r := &p.report.Recipients[0]
+		r.Verdict, r.Confidence = Soft, ByPhrase
+		return
+	}
+	p.addReasoned(p.report.From, reason)
 }
+
+// gone are sentences by which an automatic reply says that a mailbox has no reader
+// any more. It is evidence, but the mail was delivered.
+var gone = newWordlist(
+	"no longer in use", "no longer works", "no longer work", "no longer with", "no longer employed", "no longer monitored", "no longer active", "no longer valid", "no longer used", "no longer in service",
+	"is not monitored", "has left the company", "have left the company", "left the organization", "mailbox is closed", "account is closed", "account has been closed", "will be discontinued",
+	"ya no trabaja", "ya no está en uso", "ya no se utiliza", "dejó la empresa", "cuenta inactiva", "nicht mehr aktiv", "nicht mehr im unternehmen", "nicht mehr verwendet", "ne travaille plus", "n'est plus utilisée", "n'est plus active",
+	"não trabalha mais", "non lavora più", "non è più attivo", "больше не работает", "больше не используется", "使われておりません", "退職",
+)
 
 // finishDisposition names the recipient of a delivered mail.
 func (p *parser) finishDisposition() {

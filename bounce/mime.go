@@ -49,7 +49,8 @@ func (s *splitter) split(header, body string, offset, depth int) {
 		}
 	}
 	p.mediaType = mediaType(p.contentType)
-	if strings.HasPrefix(p.mediaType, "multipart/") {
+	// QUIRK: what stores mail drops the field, and leaves the parts.
+	if strings.HasPrefix(p.mediaType, "multipart/") || p.contentType == "" && depth == 0 && guessBoundary(body) != "" {
 		if boundary := s.boundary(&p); boundary != "" && depth < maxDepth {
 			s.splitMultipart(&p, boundary, depth)
 			return
@@ -70,19 +71,30 @@ func (s *splitter) boundary(p *part) string {
 		return boundary
 	}
 	// QUIRK: gateways drop or fold the parameter, or write another one.
-	for line := range strings.Lines(p.body) {
-		line = strings.TrimRight(line, " \t\n")
-		if len(line) > 4 && len(line) < 80 && strings.HasPrefix(line, "--") && !strings.ContainsAny(line, " \t") {
-			guess := line[2:]
-			_, after, _ := strings.Cut(p.body, line+"\n")
-			if name, _, _ := nextField(after); hasPrefixFold(name, "Content-") {
-				s.problems.add(p.offset, "the boundary %q is not in the body; %q taken instead", boundary, guess)
-				return guess
-			}
-		}
+	if guess := guessBoundary(p.body); guess != "" {
+		s.problems.add(p.offset, "the boundary %q is not in the body; %q taken instead", boundary, guess)
+		return guess
 	}
 	s.problems.add(p.offset, "no part is delimited by the boundary %q", boundary)
 	return ""
+}
+
+// guessBoundary finds a line that looks like a delimiter, because a part's header
+// follows it.
+func guessBoundary(body string) string {
+	for rest := body; ; {
+		i := strings.Index(rest, "--")
+		if i < 0 {
+			return ""
+		}
+		begins := i == 0 || rest[i-1] == '\n'
+		line, after, _ := strings.Cut(rest[i:], "\n")
+		guess := strings.TrimRight(strings.TrimPrefix(line, "--"), " \t")
+		if name, _, _ := nextField(after); begins && len(guess) > 2 && len(guess) < 80 && !strings.ContainsAny(guess, " \t") && hasPrefixFold(name, "Content-") {
+			return guess
+		}
+		rest = after
+	}
 }
 
 func hasDelimiter(body, boundary string) bool {

@@ -54,6 +54,7 @@ type parser struct {
 	failed                        []string // X-Failed-Recipients
 	mdnFinal, mdnOriginal         string
 	nesting                       int
+	forwarded                     bool // by a person, with every line quoted
 	status, disposition, feedback bool
 }
 

@@ -1,9 +1,13 @@
 package bounce_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -107,4 +111,34 @@ func samples(tb testing.TB) []string {
 	names, err := filepath.Glob("testdata/mail/*.eml")
 	require.NoError(tb, err)
 	return names
+}
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// TestParseSamples holds our samples to their golden reports, whatever the lines
+// end in, and 40 times over.
+func TestParseSamples(t *testing.T) {
+	for _, name := range samples(t) {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".eml"), func(t *testing.T) {
+			t.Parallel()
+			data, err := os.ReadFile(name)
+			require.NoError(t, err)
+			got, err := bounce.Parse(bytes.NewReader(data))
+			require.NoError(t, err)
+			text, err := json.MarshalIndent(got, "", "\t")
+			require.NoError(t, err)
+			golden := strings.TrimSuffix(name, ".eml") + ".json"
+			if *update {
+				require.NoError(t, os.WriteFile(golden, append(text, '\n'), 0o644))
+			}
+			want, err := os.ReadFile(golden)
+			require.NoError(t, err)
+			require.Equal(t, string(want), string(text)+"\n")
+			for i := range 40 {
+				again, err := bounce.Parse(bytes.NewReader(bytes.ReplaceAll(data, []byte("\n"), []byte([]string{"\n", "\r\n", "\r"}[i%3]))))
+				require.NoError(t, err)
+				require.Equal(t, got, again)
+			}
+		})
+	}
 }

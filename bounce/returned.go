@@ -16,7 +16,9 @@ var separators = newWordlist(
 // splitReturned cuts what was returned off the end of a text, keeps it if it is the
 // first, and returns what comes before it.
 func (p *parser) splitReturned(text string) string {
-	text = unquoteForward(text)
+	if whole := unquoteForward(text); len(whole) < len(text) {
+		text, p.forwarded = whole, true
+	}
 	gap := true
 	for at := 0; at < len(text); {
 		end := len(text)
