@@ -27,6 +27,7 @@ type Direct struct {
 	resolver  Resolver
 	sts       *stsFinder
 	pool      *pool
+	down      downHosts
 	tls       *tls.Config // the basis; never changed
 	timeouts  Timeouts
 	dialer    Dialer
@@ -59,12 +60,13 @@ type DirectOptions struct {
 	// proxies. It must return when its context ends. Nil is a net.Dialer.
 	Dialer Dialer
 	// Source says where an attempt leaves from. Nil leaves it to the system.
+	// MTA-STS policies are always fetched from the system's choice.
 	Source func(ctx context.Context, a Attempt) (Source, error)
 	// Signer signs each message. Nil signs none; see [DKIM].
 	Signer Signer
 	// ReportTLS is told how sessions fared against the TLS policies of domains,
-	// for reports as of RFC 8460; [TLSReports.Add] makes them. It must not block.
-	// Nil reports nothing.
+	// for reports as of RFC 8460; [TLSReports.Add] makes them. It must not block,
+	// and may be called concurrently. Nil reports nothing.
 	ReportTLS func(TLSResult)
 	Pool      PoolOptions // its limits are for each mail host
 	Timeouts  Timeouts
@@ -89,7 +91,7 @@ func NewDirect(localName string, opts *DirectOptions) (*Direct, error) {
 	if o.Resolver == nil {
 		o.Resolver, resolverErr = NewResolver(nil)
 	}
-	if err := errors.Join(nameErr, resolverErr, o.Pool.check(), o.Timeouts.check()); err != nil {
+	if err := errors.Join(nameErr, resolverErr, checkBaseTLS(o.TLSConfig), o.Pool.check(), o.Timeouts.check()); err != nil {
 		return nil, fmt.Errorf("smtp: direct: %w", err)
 	}
 	d := &Direct{
@@ -125,6 +127,14 @@ func (d *Direct) fillIn(store STSStore) {
 		store = newMemorySTS()
 	}
 	d.sts = newSTSFinder(d.resolver, store, d.tls.Clone(), d.dialWeb)
+}
+
+// checkBaseTLS refuses what would undo every policy.
+func checkBaseTLS(conf *tls.Config) error {
+	if conf != nil && conf.InsecureSkipVerify {
+		return errors.New("TLSConfig.InsecureSkipVerify would undo DANE and MTA-STS: leave it out (where no policy holds, any certificate will do), or set RootCAs")
+	}
+	return nil
 }
 
 func baseTLS(conf *tls.Config) *tls.Config {
@@ -283,11 +293,11 @@ type delivery struct {
 }
 
 func (v *delivery) run(ctx context.Context) {
-	for i := range v.plan.Hosts {
+	for _, h := range v.direct.down.last(v.plan.Hosts) {
 		if len(v.left) == 0 || v.addrs == 0 || ctx.Err() != nil {
 			break
 		}
-		if err := v.try(ctx, &v.plan.Hosts[i]); err != nil {
+		if err := v.try(ctx, h); err != nil {
 			v.note(err)
 		}
 	}
@@ -324,6 +334,9 @@ func (v *delivery) try(ctx context.Context, h *PlanHost) error {
 	}
 	for {
 		err := d.pool.deliver(ctx, t, v.letter, v.left, v.result)
+		if ctx.Err() == nil {
+			d.down.note(h.Name, answered(err))
+		}
 		d.reportSession(v, h, way, err)
 		v.left = v.unjudged()
 		if err == nil || !way.exclude() || ctx.Err() != nil {
@@ -331,6 +344,12 @@ func (v *delivery) try(ctx context.Context, h *PlanHost) error {
 		}
 		v.note(err) // a host that answers at one address and fails may do better at another
 	}
+}
+
+// answered reports whether an attempt ended with a word of the server.
+func answered(err error) bool {
+	var e *Error
+	return err == nil || errors.As(err, &e) && e.Reply.Code != 0
 }
 
 // mayRequireTLS reports why a message that asks every hop for TLS must not go to
@@ -366,7 +385,7 @@ func (v *delivery) prepare(ctx context.Context, h *PlanHost) (*target, *hostDial
 	}
 	v.addrs -= len(addrs)
 	w := &hostDialer{dial: dial, addrs: addrs}
-	t := d.target(h, v.letter.message.TLS)
+	t := d.target(h, v.letter.tlsNeed())
 	t.dialer, t.source = w, s.key()
 	if s.LocalName != "" {
 		name, fault := parseDomain(s.LocalName)
@@ -376,6 +395,15 @@ func (v *delivery) prepare(ctx context.Context, h *PlanHost) (*target, *hostDial
 		t.localName = name
 	}
 	return t, w, nil
+}
+
+// tlsNeed is what the message asks of TLS, in its envelope or else in its header
+// (RFC 8689, section 3).
+func (l *letter) tlsNeed() TLSNeed {
+	if l.message.TLS == TLSDefault && l.facts.tlsOptional {
+		return TLSOptional
+	}
+	return l.message.TLS
 }
 
 // target is a mail host with the TLS policy that it is held to.
@@ -388,7 +416,7 @@ func (d *Direct) target(h *PlanHost, asked TLSNeed) *target {
 		tls:      d.tls,
 		timeouts: d.timeouts,
 	}
-	if h.Policy == policyNone || asked == TLSOptional { // RFC 8689, section 3
+	if h.Policy == policyNone || asked == TLSOptional {
 		return t
 	}
 	t.security, t.policy = startTLSRequired, h.Policy

@@ -194,6 +194,34 @@ func TestDirectOutcomesInOrder(t *testing.T) {
 	require.Len(t, w.mx2.Messages()[0].To, 2)
 }
 
+// The message that found the first host dead spares the next ones the wait.
+func TestDirectRemembersDeadHosts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, smtptest.Options{}, smtptest.Options{}, "half.test. 60 IN MX 10 dead.half.test.", "half.test. 60 IN MX 20 mx2.example.net.",
+		"dead.half.test. 60 IN A 8.8.4.99")
+	d := w.direct(t, smtp.DirectOptions{})
+	for range 3 {
+		result, err := d.Send(t.Context(), to("ana@half.test"))
+		require.NoError(t, err)
+		require.Equal(t, "mx2.example.net", result.Recipients[0].Session.Host)
+	}
+	require.Equal(t, []string{"8.8.4.99:25", "8.8.4.2:25"}, w.dials)
+}
+
+// What the header asks counts where the envelope is silent.
+func TestDirectObeysTheHeaderOnTLS(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, smtptest.Options{}, smtptest.Options{}, "one.test. 60 IN MX 10 mx1.example.net.",
+		"_25._tcp.mx1.example.net. 60 IN TLSA 3 1 1 "+strings.Repeat("00", 32))
+	d := w.direct(t, smtp.DirectOptions{})
+	_, err := d.Send(t.Context(), to("ana@one.test"))
+	require.ErrorIs(t, err, smtp.ErrTLSPolicy)
+	m := to("ana@one.test")
+	m.Content = smtp.Bytes([]byte("From: tienda@sender.example\r\nTLS-Required: No\r\n\r\nSu certificado ha caducado.\r\n"))
+	_, err = d.Send(t.Context(), m)
+	require.NoError(t, err)
+}
+
 // A host whose first address greets badly may be well at another.
 func TestDirectOtherAddressOfTheHost(t *testing.T) {
 	t.Parallel()
@@ -477,7 +505,10 @@ func TestNewDirectRefuses(t *testing.T) {
 		_, err := smtp.NewDirect(name, nil)
 		require.ErrorContains(t, err, "local name", name)
 	}
-	_, err := smtp.NewDirect("mta.sender.example", &smtp.DirectOptions{Pool: smtp.PoolOptions{MaxConns: -1}, Timeouts: smtp.Timeouts{TLS: -1}})
-	require.ErrorContains(t, err, "MaxConns")
-	require.ErrorContains(t, err, "TLS")
+	_, err := smtp.NewDirect("mta.sender.example", &smtp.DirectOptions{
+		Pool: smtp.PoolOptions{MaxConns: -1}, Timeouts: smtp.Timeouts{Data: -1}, TLSConfig: &tls.Config{InsecureSkipVerify: true},
+	})
+	for _, fault := range []string{"MaxConns", "Data", "InsecureSkipVerify"} {
+		require.ErrorContains(t, err, fault)
+	}
 }

@@ -121,9 +121,9 @@ type preflight struct {
 	envelope string // its domain
 	report   PreflightReport
 
-	plan       *Plan    // of the mail that comes back; nil if there is none
-	spfPassed  bool     // for all addresses
-	dkimPassed []string // the domains of good keys
+	plan       *Plan           // of the mail that comes back; nil if there is none
+	spf        PreflightStatus // for all addresses together
+	dkimPassed []string        // the domains of good keys
 }
 
 func newPreflight(from string, opts *PreflightOptions) (*preflight, error) {

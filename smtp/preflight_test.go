@@ -115,6 +115,8 @@ func TestPreflightFinds(t *testing.T) {
 		}, smtptest.Options{}, "", "SPF", smtp.PreflightFailure, "correct the record"},
 		{"two SPF records", func(s *sound) { s.with(`bounce.example.com. 60 IN TXT "v=spf1 -all"`) }, smtptest.Options{}, "", "SPF", smtp.PreflightFailure, "keep one"},
 		{"SPF, address unknown", func(s *sound) { s.opts.Addrs = nil }, smtptest.Options{}, "", "SPF", smtp.PreflightUnknown, "give the addresses"},
+		{"SPF unknown and DKIM well is aligned", func(s *sound) { s.opts.Addrs = nil }, smtptest.Options{}, "", "DMARC", smtp.PreflightOK, ""},
+		{"SPF unknown and no DKIM may be aligned", func(s *sound) { s.opts.Addrs, s.opts.DKIM = nil, nil }, smtptest.Options{}, "", "DMARC", smtp.PreflightUnknown, "make both"},
 		{"no DKIM keys", func(s *sound) { s.opts.DKIM = nil }, smtptest.Options{}, "", "DKIM", smtp.PreflightFailure, "sign"},
 		{"DKIM key not published", func(s *sound) { s.without(dkim) }, smtptest.Options{}, "", "DKIM", smtp.PreflightFailure, "publish there: v=DKIM1; k=ed25519; p="},
 		{"another DKIM key published", func(s *sound) {
@@ -132,7 +134,7 @@ func TestPreflightFinds(t *testing.T) {
 		{"DMARC without reports", func(s *sound) { s.without(dmarc).with(dmarc + ` 60 IN TXT "v=DMARC1\; p=reject"`) }, smtptest.Options{}, "", "DMARC", smtp.PreflightWarning, "rua=mailto"},
 		{"SPF not aligned where it must be exact", func(s *sound) {
 			s.without(dmarc).with(dmarc + ` 60 IN TXT "v=DMARC1\; p=reject\; aspf=s\; rua=mailto:a@b.test"`)
-		}, smtptest.Options{}, "", "DMARC", smtp.PreflightWarning, "make both pass"},
+		}, smtptest.Options{}, "", "DMARC", smtp.PreflightWarning, "make both SPF and DKIM pass"},
 		{"nothing aligned", func(s *sound) {
 			s.without(dkim)
 			s.opts.ReversePath = "rebotes@example.net"

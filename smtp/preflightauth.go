@@ -16,8 +16,10 @@ import (
 // (RFC 7208).
 func (p *preflight) checkSPF(ctx context.Context) {
 	records, err := p.recordsOf(ctx, p.envelope, "v=spf1")
+	p.spf = PreflightFailure
 	switch {
 	case err != nil:
+		p.spf = PreflightUnknown
 		p.unknown("SPF", p.envelope, err)
 		return
 	case len(records) == 0:
@@ -27,10 +29,11 @@ func (p *preflight) checkSPF(ctx context.Context) {
 		p.add("SPF", p.envelope, PreflightFailure, fmt.Sprintf("%d SPF records, which is an error", len(records)), "keep one")
 		return
 	case len(p.opts.Addrs) == 0:
+		p.spf = PreflightUnknown
 		p.add("SPF", p.envelope, PreflightUnknown, records[0], "give the addresses that mail leaves from, to have them checked")
 		return
 	}
-	p.spfPassed = true
+	p.spf = PreflightOK
 	for _, addr := range p.opts.Addrs {
 		p.checkSPFOf(ctx, addr)
 	}
@@ -65,13 +68,15 @@ func (p *preflight) checkSPFOf(ctx context.Context, addr netip.Addr) {
 		p.add("SPF", subject, PreflightOK, detail, "")
 		return
 	case spf.TempError:
+		p.spf = PreflightUnknown
 		p.add("SPF", subject, PreflightUnknown, detail, "try again")
+		return
 	case spf.PermError:
 		p.add("SPF", subject, PreflightFailure, detail, "correct the record; mind the limit of 10 lookups")
 	default:
 		p.add("SPF", subject, PreflightFailure, detail, "add "+spfTerm(addr)+" to the record")
 	}
-	p.spfPassed = false
+	p.spf = PreflightFailure
 }
 
 // spfResolver lets package spf ask our resolver.
@@ -265,27 +270,27 @@ func (p *preflight) checkDMARCPolicy(name string, policy map[string]string) {
 // (RFC 7489, section 3.1). With one of them, the first forwarder or the first
 // broken key breaks DMARC.
 func (p *preflight) checkAlignment(policy map[string]string) {
-	var passed, missed []string
-	if p.spfPassed && aligned(p.envelope, p.domain, policy["aspf"]) {
-		passed = append(passed, "SPF")
-	} else {
-		missed = append(missed, "SPF ("+p.envelope+")")
-	}
-	if slices.ContainsFunc(p.dkimPassed, func(d string) bool { return aligned(d, p.domain, policy["adkim"]) }) {
-		passed = append(passed, "DKIM")
-	} else {
-		missed = append(missed, "DKIM")
-	}
+	byDKIM := slices.ContainsFunc(p.dkimPassed, func(d string) bool { return aligned(d, p.domain, policy["adkim"]) })
+	fits := aligned(p.envelope, p.domain, policy["aspf"])
+	unsure := fits && p.spf == PreflightUnknown
+	bySPF := fits && p.spf == PreflightOK
+
 	subject := "alignment with " + p.domain
+	both := "make both SPF and DKIM pass for " + p.domain
 	switch {
-	case len(missed) == 0:
+	case bySPF && byDKIM:
 		p.add("DMARC", subject, PreflightOK, "SPF and DKIM pass aligned", "")
-	case len(passed) == 0:
+	case unsure && byDKIM:
+		p.add("DMARC", subject, PreflightOK, "DKIM passes aligned; SPF is not known to", "")
+	case unsure:
+		p.add("DMARC", subject, PreflightUnknown, "DKIM does not pass aligned; SPF is not known to", both)
+	case byDKIM:
+		p.add("DMARC", subject, PreflightWarning, "DKIM passes aligned, SPF for "+p.envelope+" does not", both)
+	case bySPF:
+		p.add("DMARC", subject, PreflightWarning, "SPF passes aligned, DKIM does not", both)
+	default:
 		p.add("DMARC", subject, PreflightFailure, "neither SPF nor DKIM passes for a domain that fits",
 			fmt.Sprintf("sign with d=%s, and use a reverse-path at or below it", p.domain))
-	default:
-		p.add("DMARC", subject, PreflightWarning, fmt.Sprintf("%s passes aligned, %s does not", passed[0], missed[0]),
-			fmt.Sprintf("make both pass for %s", p.domain))
 	}
 }
 

@@ -93,7 +93,8 @@ type ResolverOptions struct {
 	// DangerouslyTrustAD takes the AD bit ("this is validated") from any server.
 	// Without it only servers on a loopback address are believed, because anyone
 	// on the path to another one can set the bit. Set it only where that path is
-	// protected.
+	// protected. A server on loopback that merely forwards should not be used
+	// for DANE: the bit is then anyone's on its path.
 	DangerouslyTrustAD bool
 	// Timeout bounds the wait for one server's answer. Zero means 3 seconds.
 	Timeout time.Duration

@@ -27,6 +27,7 @@ type stsFinder struct {
 	resolver Resolver
 	store    STSStore
 	client   *http.Client
+	fetching shared[string, *STSPolicy] // by domain
 
 	mu     sync.Mutex            // guards failed
 	failed map[string]stsFailure // by domain
@@ -82,7 +83,7 @@ func (f *stsFinder) find(ctx context.Context, domain string) (p *STSPolicy, miss
 	if known != nil && known.ID == id && time.Since(known.Fetched) < min(stsRefreshAfter, known.MaxAge/2) {
 		return known, nil, nil
 	}
-	fresh, err := f.refresh(ctx, domain, id)
+	fresh, err := f.fetching.do(ctx, domain, func() (*STSPolicy, error) { return f.refresh(ctx, domain, id) })
 	if err != nil {
 		return known, err, nil
 	}
