@@ -35,7 +35,7 @@ func NewRules(opts *RulesOptions) (*Rules, error) {
 	}
 	c.rules = append(c.rules, rule{})
 	c.Rules.slots = len(c.ways)
-	if c.Rules.slots > maxSlots || len(c.rules) >= math.MaxUint16 {
+	if c.Rules.slots > maxSlots || len(c.rules) >= math.MaxUint16 || len(c.phrases.dictionary) >= math.MaxUint16 || len(c.phrases.states) >= 1<<numberBits {
 		c.errs = append(c.errs, fmt.Errorf("bounce: %d rules are too many", len(c.rules)))
 	}
 	if len(c.errs) > 0 {
@@ -196,60 +196,68 @@ func (c *compiler) slot(key string, phrases []string) uint16 {
 	c.ways = append(c.ways, nil)
 	c.slots[key] = slot
 	for _, p := range phrases {
-		for _, plain := range expand(p) {
-			c.phrases.add(plain, slot)
+		if err := c.phrases.add(groups(p), slot); err != nil {
+			c.errs = append(c.errs, fmt.Errorf("bounce: phrase %q: %w", p, err))
 		}
 	}
 	return slot
 }
 
-// expand writes out the alternatives of a phrase.
-func expand(phrase string) []string {
-	for name, words := range synonyms {
-		phrase = strings.ReplaceAll(phrase, "{"+name+"}", "("+words+")")
-	}
-	return expandGroups(phrase)
-}
-
-func expandGroups(phrase string) (all []string) {
-	before, rest, ok := strings.Cut(phrase, "(")
-	if !ok {
-		return []string{phrase}
-	}
-	group, after, _ := strings.Cut(rest, ")")
-	tails := expandGroups(after)
-	for word := range strings.SplitSeq(group, "|") {
-		for _, tail := range tails {
-			all = append(all, before+word+tail)
+// groups takes a phrase apart: the words that can stand at each place.
+func groups(phrase string) (all [][]string) {
+	phrase = writeOut(phrase)
+	for phrase != "" {
+		before, rest, _ := strings.Cut(phrase, "(")
+		if strings.TrimSpace(before) != "" {
+			all = append(all, []string{before})
 		}
+		group, after, found := strings.Cut(rest, ")")
+		if found {
+			all = append(all, strings.Split(group, "|"))
+		}
+		phrase = after
 	}
 	return all
 }
 
+// writeOut replaces the names of word lists by the words.
+func writeOut(phrase string) string {
+	if !strings.Contains(phrase, "{") {
+		return phrase
+	}
+	for name, words := range synonyms {
+		phrase = strings.ReplaceAll(phrase, "{"+name+"}", "("+words+")")
+	}
+	return phrase
+}
+
 // maxAlternatives bounds what one phrase may stand for.
-const maxAlternatives = 1 << 14
+const maxAlternatives = 1 << 12
+
+func alternatives(phrase string) int {
+	n := 1
+	for _, group := range groups(phrase) {
+		n *= len(group)
+	}
+	return n
+}
 
 func checkPhrase(p string) error {
-	if strings.Count(p, "(") != strings.Count(p, ")") || strings.Contains(p, "((") {
+	depth := 0
+	for _, c := range p {
+		depth += strings.Count("(", string(c)) - strings.Count(")", string(c))
+		if depth < 0 || depth > 1 {
+			break
+		}
+	}
+	if depth != 0 {
 		return fmt.Errorf("phrase %q: parentheses do not match, or nest", p)
 	}
-	n := 1
-	for part := range strings.SplitSeq(p, "(") {
-		n *= strings.Count(part, "|") + 1
-	}
-	if n > maxAlternatives {
-		return fmt.Errorf("phrase %q has more than %d alternatives", p, maxAlternatives)
-	}
-	if i := strings.IndexAny(p, "{}"); i >= 0 && !knownSynonyms(p) {
+	if strings.ContainsAny(p, "{}") && !knownSynonyms(p) {
 		return fmt.Errorf("phrase %q: unknown word list in braces", p)
 	}
-	for part := range strings.SplitSeq(p, "&") {
-		for _, plain := range expand(part) {
-			w := newWords(plain)
-			if x, ok := w.next(); !ok || x.number {
-				return fmt.Errorf("phrase %q: every part must begin with a word that is not a number", p)
-			}
-		}
+	if n := alternatives(p); n > maxAlternatives {
+		return fmt.Errorf("phrase %q has %d alternatives; %d are too many", p, n, maxAlternatives)
 	}
 	return nil
 }

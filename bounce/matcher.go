@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"errors"
 	"math/bits"
 	"slices"
 	"strings"
@@ -9,16 +10,18 @@ import (
 // matcher finds many phrases in one pass over a text (Aho and Corasick, with words
 // for letters). Numbers do not interrupt a phrase. It is immutable once built.
 type matcher struct {
-	dictionary table // the hash of a word: its number
-	edges      table // a state and the number of a word: the next state
+	dictionary table    // the hash of a word: its number
+	edges      table    // a state and the number of a word: the next state
+	roots      []uint32 // the same from the first state, where most words lead nowhere
 	states     []state
+	slots      []uint16 // of all states
 }
 
 // state is the longest beginning of a phrase that the last words are.
 type state struct {
-	slots []uint16 // of the phrases that end here, those of fail included
-	fail  uint32   // the longest beginning that is shorter
-	depth int      // in words
+	fail         uint32 // the longest beginning that is shorter
+	first, count uint32 // the slots of the phrases that end here, those of fail included
+	depth        uint32 // in words
 }
 
 // maxSlots bounds the phrases that rules tell apart.
@@ -49,10 +52,16 @@ func (m *matcher) scan(text string, into *found) {
 	at := uint32(0)
 	for x, ok := w.next(); ok; x, ok = w.next() {
 		at = m.step(at, x)
-		for _, slot := range m.states[at].slots {
+		for _, slot := range m.ending(at) {
 			into.add(slot)
 		}
 	}
+}
+
+// ending is the slots of the phrases that end in a state.
+func (m *matcher) ending(at uint32) []uint16 {
+	s := &m.states[at]
+	return m.slots[s.first : s.first+s.count]
 }
 
 // step is the state after one more word.
@@ -67,16 +76,13 @@ func (m *matcher) step(at uint32, x word) uint32 {
 		}
 		return at
 	}
-	for id != 0 {
+	for at != 0 && id != 0 {
 		if to := m.edges.find(edge(at, id)); to != 0 {
 			return to
 		}
-		if at == 0 {
-			break
-		}
 		at = m.states[at].fail
 	}
-	return 0
+	return m.roots[id]
 }
 
 // excerpts are the parts of text in which the phrases of a slot were found.
@@ -100,8 +106,8 @@ func (m *matcher) excerpts(text string, slot uint16) (parts []string) {
 // depth is how many words the phrase of slot has that ends in a state; 0 if none
 // does.
 func (m *matcher) depth(at uint32, slot uint16) (d int) {
-	for ; at != 0 && slices.Contains(m.states[at].slots, slot); at = m.states[at].fail {
-		d = m.states[at].depth
+	for ; at != 0 && slices.Contains(m.ending(at), slot); at = m.states[at].fail {
+		d = int(m.states[at].depth)
 	}
 	return d
 }
@@ -109,9 +115,11 @@ func (m *matcher) depth(at uint32, slot uint16) (d int) {
 // phrases collects what a matcher will find.
 type phrases struct {
 	dictionary map[uint64]uint32
-	edges      map[[2]uint32]uint32
-	order      [][2]uint32 // the keys of edges, as they came
+	edges      map[uint64]uint32 // by edge
+	order      [][2]uint32       // the edges, as they came: a state and the number of a word
 	states     []state
+	slots      [][]uint16 // of each state
+	numeric    map[uint32]bool
 }
 
 // skipped is the number of the words that are passed over.
@@ -120,8 +128,10 @@ const skipped = 1
 func newPhrases() *phrases {
 	p := &phrases{
 		dictionary: map[uint64]uint32{},
-		edges:      map[[2]uint32]uint32{},
-		states:     make([]state, 1),
+		edges:      make(map[uint64]uint32, 1<<16),
+		states:     make([]state, 1, 1<<16),
+		slots:      make([][]uint16, 1, 1<<16),
+		numeric:    map[uint32]bool{},
 	}
 	p.same(passedOver)
 	for line := range strings.Lines(sameWords) {
@@ -143,20 +153,6 @@ func (p *phrases) same(line string) {
 	}
 }
 
-// add makes the matcher report slot where it finds phrase.
-func (p *phrases) add(phrase string, slot uint16) {
-	w := newWords(phrase)
-	at := uint32(0)
-	for x, ok := w.next(); ok; x, ok = w.next() {
-		if id := p.number(x.hash); id != skipped {
-			at = p.child(at, id)
-		}
-	}
-	if s := &p.states[at]; !slices.Contains(s.slots, slot) {
-		s.slots = append(s.slots, slot)
-	}
-}
-
 func (p *phrases) number(hash uint64) uint32 {
 	id, ok := p.dictionary[hash]
 	if !ok {
@@ -166,85 +162,165 @@ func (p *phrases) number(hash uint64) uint32 {
 	return id
 }
 
+// errPhrase reports a phrase that could not be found, or everywhere.
+var errPhrase = errors.New("every part must begin with a word that says something, and is no number")
+
+// add makes the matcher report slot where it finds a phrase: groups of words, one
+// of which stands at each place.
+func (p *phrases) add(groups [][]string, slot uint16) error {
+	places := make([][][]uint32, len(groups))
+	for i, group := range groups {
+		for _, text := range group {
+			places[i] = append(places[i], p.numbers(text))
+		}
+	}
+	return p.addFrom(0, places, slot)
+}
+
+// numbers are those of the words of a text that count.
+func (p *phrases) numbers(text string) (ids []uint32) {
+	w := newWords(text)
+	for x, ok := w.next(); ok; x, ok = w.next() {
+		if id := p.number(x.hash); id != skipped {
+			ids = append(ids, id)
+			p.numeric[id] = x.number
+		}
+	}
+	return ids
+}
+
+// addFrom adds what is left of a phrase.
+func (p *phrases) addFrom(at uint32, places [][][]uint32, slot uint16) error {
+	if len(places) == 0 {
+		if at == 0 {
+			return errPhrase
+		}
+		if !slices.Contains(p.slots[at], slot) {
+			p.slots[at] = append(p.slots[at], slot)
+		}
+		return nil
+	}
+	for _, ids := range places[0] {
+		to := at
+		for _, id := range ids {
+			if to == 0 && p.numeric[id] {
+				return errPhrase
+			}
+			to = p.child(to, id)
+		}
+		if err := p.addFrom(to, places[1:], slot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *phrases) child(at, id uint32) uint32 {
-	key := [2]uint32{at, id}
+	key := edge(at, id)
 	to, ok := p.edges[key]
 	if !ok {
 		to = uint32(len(p.states))
 		p.states = append(p.states, state{depth: p.states[at].depth + 1})
+		p.slots = append(p.slots, nil)
 		p.edges[key] = to
-		p.order = append(p.order, key)
+		p.order = append(p.order, [2]uint32{at, id})
 	}
 	return to
 }
 
 // matcher links each state to the one to fall back to, and packs the tables.
 func (p *phrases) matcher() *matcher {
-	slices.SortStableFunc(p.order, func(a, b [2]uint32) int {
-		return p.states[a[0]].depth - p.states[b[0]].depth
-	})
 	m := &matcher{
 		dictionary: newTable(len(p.dictionary)),
 		edges:      newTable(len(p.edges)),
+		roots:      make([]uint32, len(p.dictionary)+1),
 		states:     p.states,
 	}
 	for hash, id := range p.dictionary {
 		m.dictionary.set(hash, id)
 	}
 	for _, key := range p.order {
-		to := p.edges[key]
-		m.edges.set(edge(key[0], key[1]), to)
-		s := &m.states[to]
-		s.fail = p.fallBack(key)
-		for _, slot := range m.states[s.fail].slots {
-			if !slices.Contains(s.slots, slot) {
-				s.slots = append(s.slots, slot)
-			}
+		k := edge(key[0], key[1])
+		m.edges.set(k, p.edges[k])
+		if key[0] == 0 {
+			m.roots[key[1]] = p.edges[k]
 		}
+	}
+	for depth := uint32(1); p.link(m, depth); depth++ {
 	}
 	return m
 }
 
+// link finishes the states of a depth; those that are less deep are finished. It is
+// false if there are none.
+func (p *phrases) link(m *matcher, depth uint32) (any bool) {
+	for _, key := range p.order {
+		if m.states[key[0]].depth+1 != depth {
+			continue
+		}
+		any = true
+		to := p.edges[edge(key[0], key[1])]
+		s := &m.states[to]
+		s.fail = p.fallBack(key)
+		s.first = uint32(len(m.slots))
+		m.slots = append(m.slots, p.slots[to]...)
+		for _, slot := range m.ending(s.fail) {
+			if !slices.Contains(p.slots[to], slot) {
+				m.slots = append(m.slots, slot)
+			}
+		}
+		s.count = uint32(len(m.slots)) - s.first
+	}
+	return any
+}
+
+// fallBack is the longest state that ends in the same words as that at an edge.
 func (p *phrases) fallBack(key [2]uint32) uint32 {
 	for at := key[0]; at != 0; {
 		at = p.states[at].fail
-		if to, ok := p.edges[[2]uint32{at, key[1]}]; ok {
+		if to, ok := p.edges[edge(at, key[1])]; ok {
 			return to
 		}
 	}
 	return 0
 }
 
-// table is a hash table of numbers, at most half full. What it does not hold is 0.
+// table is a hash table of numbers, at most a third full. What it does not hold is
+// 0. A slot holds a key and, in its lower bits, the number.
 type table struct {
-	keys   []uint64
-	values []uint32
-	shift  int
+	slots []uint64
+	shift int
 }
+
+const (
+	numberBits = 24
+	keyBits    = 64 - numberBits
+)
 
 func newTable(n int) table {
-	size := bits.Len(uint(2*n + 1))
-	return table{keys: make([]uint64, 1<<size), values: make([]uint32, 1<<size), shift: 64 - size}
+	size := bits.Len(uint(3*n + 1))
+	return table{slots: make([]uint64, 1<<size), shift: 64 - size}
 }
 
+// find is the number of a key, of which the lower bits count.
 func (t *table) find(key uint64) uint32 {
-	for i := key >> t.shift; ; i++ {
-		i &= uint64(len(t.keys) - 1)
-		if t.keys[i] == key || t.values[i] == 0 {
-			return t.values[i]
+	key &= 1<<keyBits - 1
+	for i := key * 0x9e3779b97f4a7c15 >> t.shift; ; i++ {
+		slot := t.slots[i&uint64(len(t.slots)-1)]
+		if slot>>numberBits == key || slot == 0 {
+			return uint32(slot & (1<<numberBits - 1))
 		}
 	}
 }
 
-func (t *table) set(key uint64, value uint32) {
-	i := key >> t.shift
-	for t.values[i] != 0 {
-		i = (i + 1) & uint64(len(t.keys)-1)
+func (t *table) set(key uint64, number uint32) {
+	key &= 1<<keyBits - 1
+	i := key * 0x9e3779b97f4a7c15 >> t.shift
+	for t.slots[i&uint64(len(t.slots)-1)] != 0 {
+		i++
 	}
-	t.keys[i], t.values[i] = key, value
+	t.slots[i&uint64(len(t.slots)-1)] = key<<numberBits | uint64(number)
 }
 
-// edge is the key of an edge; the product is one to one.
-func edge(at, word uint32) uint64 {
-	return (uint64(at)<<32 | uint64(word)) * 0x9e3779b97f4a7c15
-}
+// edge is the key of an edge.
+func edge(at, word uint32) uint64 { return uint64(at)<<16 | uint64(word) }
