@@ -52,10 +52,9 @@ func (q *Queue) Timeline(ctx context.Context, id tracking.ID) ([]tracking.Event,
 	if err != nil {
 		return nil, err
 	}
-	events := []tracking.Event{{
-		ID: tracking.EventID(tracking.Queued, id), Type: tracking.Queued, Time: id.Time(), Message: id,
-		Recipient: job.Address, Campaign: job.Flow.Campaign, Tenant: job.Flow.Tenant,
-	}}
+	queued := labelled(job)
+	queued.ID, queued.Type, queued.Time = tracking.EventID(tracking.Queued, id), tracking.Queued, id.Time()
+	events := []tracking.Event{queued}
 	if q.journal == nil {
 		return events, nil
 	}

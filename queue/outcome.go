@@ -237,6 +237,14 @@ func (o *outcome) event(t tracking.Type) tracking.Event {
 	return e
 }
 
+// labelled is an event of a job, without what happened.
+func labelled(j *Job) tracking.Event {
+	return tracking.Event{
+		Message: j.ID, Recipient: j.Address, Campaign: j.Flow.Campaign, Tenant: j.Flow.Tenant,
+		Stream: j.Stream, Tags: j.Tags, Meta: j.Meta,
+	}
+}
+
 // identify gives an event the ID that it has whenever this attempt is reported.
 func (o *outcome) identify(e tracking.Event) tracking.Event {
 	e.ID = tracking.EventID(e.Type, e.Message, strconv.Itoa(e.Attempt))

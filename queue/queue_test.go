@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/mail"
 	"slices"
 	"strings"
@@ -560,5 +562,62 @@ func TestStoreFailsForAWhile(t *testing.T) {
 		o.run(10 * time.Minute)
 		require.Equal(t, queue.Delivered, o.state(id))
 		require.Len(t, o.server.Messages(), 1, "the outcome was kept until it could be stored")
+	})
+}
+
+// TestUnsubscribed goes the whole way: the URL in the header, a POST, and the next
+// mail of that stream is not sent, though another stream's is.
+func TestUnsubscribed(t *testing.T) {
+	open(t, nil, nil, func(t *testing.T, o *office) {
+		news := o.compile(&tracking.Message{Stream: "novedades"})
+		_, err := o.Send(t.Context(), news, to("ana@correo.example"))
+		require.NoError(t, err)
+		o.run(time.Minute)
+		m, err := mail.ReadMessage(strings.NewReader(string(o.server.Messages()[0].Data)))
+		require.NoError(t, err)
+		url, _, _ := strings.Cut(strings.TrimPrefix(m.Header.Get("List-Unsubscribe"), "<"), ">")
+		post := httptest.NewRequest(http.MethodPost, url, strings.NewReader("List-Unsubscribe=One-Click"))
+		post.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		answer := httptest.NewRecorder()
+		o.tracker.ServeHTTP(answer, post)
+		require.Equal(t, http.StatusOK, answer.Code)
+
+		again, err := o.Send(t.Context(), news, to("ana@correo.example"))
+		require.NoError(t, err)
+		receipt, err := o.Send(t.Context(), o.compile(&tracking.Message{Stream: tracking.Transactional}), to("ana@correo.example"))
+		require.NoError(t, err)
+		o.run(time.Minute)
+		require.Equal(t, tracking.Rejected, o.last(again[0]).Type)
+		require.Equal(t, tracking.Delivered, o.last(receipt[0]).Type)
+	})
+}
+
+func TestSuppressionsAsCSV(t *testing.T) {
+	open(t, nil, nil, func(t *testing.T, o *office) {
+		list := "email,reason,stream,until\nana@correo.example,bad-mailbox,,\n\"luis@correo.example\",,novedades,2030-01-02T03:04:05Z\n"
+		n, err := queue.ImportSuppressions(t.Context(), o.store, strings.NewReader(list))
+		require.NoError(t, err)
+		require.Equal(t, 2, n)
+		require.Equal(t, bounce.BadMailbox, o.suppression("ana@correo.example").Reason)
+		require.Nil(t, o.suppression("luis@correo.example"), "only that stream")
+		out := &strings.Builder{}
+		require.NoError(t, queue.ExportSuppressions(t.Context(), o.store, out))
+		require.Contains(t, out.String(), "luis@correo.example,novedades,opt-out,,2000-01-01T00:00:00Z,2030-01-02T03:04:05Z\n")
+		other := memqueue.New(nil)
+		defer other.Close()
+		n, err = queue.ImportSuppressions(t.Context(), other, strings.NewReader(out.String()))
+		require.NoError(t, err)
+		require.Equal(t, 2, n)
+
+		for list, want := range map[string]string{
+			"":              "header",
+			"nombre\nAna\n": "no column address",
+			"address,reason\na@b.example,\nc@d.example,mala-suerte\n": "line 3: bounce: unknown reason \"mala-suerte\"",
+			"address\n\"\"\n":                     "line 2: the address is empty",
+			"address,until\na@b.example,mañana\n": "line 2",
+		} {
+			_, err := queue.ImportSuppressions(t.Context(), other, strings.NewReader(list))
+			require.ErrorContains(t, err, want)
+		}
 	})
 }

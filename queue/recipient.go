@@ -14,10 +14,10 @@ import (
 // recipientVersion is the first byte of an encoded recipient. A release that
 // changes the form writes a greater one and goes on reading this.
 //
-//	version 1 | date, Unix milliseconds | name | fields | meta | opens | clicks
+//	version 1 | date, Unix milliseconds | name | fields | opens | clicks
 //
-// Numbers are varints, strings a length and bytes; fields and meta a count, then
-// name and value of each, by name. The ID and the address stand in the job.
+// Numbers are varints, strings a length and bytes; fields a count, then name and
+// value of each, by name. What else there is of a recipient stands in the job.
 const recipientVersion = 1
 
 // appendRecipient encodes what rendering needs of r beside its ID and address.
@@ -26,7 +26,6 @@ func appendRecipient(dst []byte, r *tracking.Recipient) []byte {
 	dst = binary.AppendVarint(dst, r.Date.UnixMilli())
 	dst = appendString(dst, r.To.Name)
 	dst = appendMap(dst, r.Fields)
-	dst = appendMap(dst, r.Meta)
 	if r.Policy != nil {
 		dst = append(dst, byte(r.Policy.Opens), byte(r.Policy.Clicks))
 	}
@@ -63,7 +62,7 @@ func decodeRecipient(j *Job) (*tracking.Recipient, error) {
 		Date:   time.UnixMilli(d.varint()).UTC(),
 		To:     mail.Address{Name: d.string(), Address: j.Address},
 		Fields: d.mapping(),
-		Meta:   d.mapping(),
+		Meta:   j.Meta,
 	}
 	if len(d.rest) > 0 {
 		r.Policy = &tracking.Policy{Opens: tracking.Mode(d.byte()), Clicks: tracking.Mode(d.byte())}

@@ -26,7 +26,7 @@ var ErrUnproven = errors.New("report bears no token of this sender")
 // suppressed. Reports without news (delays, successes, ordinary mail) change
 // nothing. The same report twice is one event.
 func (q *Queue) Report(ctx context.Context, r *bounce.Report) error {
-	event, ok := reportEvent(r)
+	meaning, ok := reportEvents[r.Kind]
 	if !ok {
 		return nil
 	}
@@ -34,18 +34,16 @@ func (q *Queue) Report(ctx context.Context, r *bounce.Report) error {
 	if err != nil {
 		return err
 	}
-	event.Message = id
-	event.ID = tracking.EventID(event.Type, id, r.ID, event.Reason.String(), event.Enhanced, strconv.Itoa(event.Code))
 	job, err := q.Job(ctx, id)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound): // no longer kept
+		job = &Job{ID: id}
+	case err != nil:
 		return fmt.Errorf("queue: report about %v: %w", id, err)
 	}
-	if job != nil {
-		event.Recipient, event.Campaign, event.Tenant = job.Address, job.Flow.Campaign, job.Flow.Tenant
-		if t, err := q.loadTemplate(job.Template); err == nil {
-			event.Stream, event.Tags = t.Stream(), t.Tags()
-		}
-	}
+	event := labelled(job)
+	event.Type, event.Reason, event.Time = meaning.event, meaning.reason, time.Now().UTC()
+	describe(&event, r)
 	if err := q.apply(ctx, r, &event); err != nil {
 		return err
 	}
@@ -68,27 +66,26 @@ func (q *Queue) identify(r *bounce.Report) (tracking.ID, error) {
 	return tracking.ID{}, fmt.Errorf("queue: %v from %q to %q: %w", r.Kind, r.From, strings.Join(r.To, ", "), ErrUnproven)
 }
 
-// reportEvent is the event that a report stands for, without what is known of the
-// mail; ok is false when there is none.
-func reportEvent(r *bounce.Report) (e tracking.Event, ok bool) {
-	e.Time = time.Now().UTC()
-	switch r.Kind {
-	case bounce.KindBounce:
-		e.Type = tracking.Bounced
-	case bounce.KindComplaint:
-		e.Type, e.Reason = tracking.Complained, bounce.Complaint
-	case bounce.KindAutoReply, bounce.KindChallenge:
-		e.Type, e.Reason = tracking.Autoresponded, bounce.AutoReply
-	default:
-		return e, false
-	}
+// reportEvents are the kinds of reports with news, and what they are unless the
+// report says more.
+var reportEvents = map[bounce.Kind]struct {
+	event  tracking.Type
+	reason bounce.Reason
+}{
+	bounce.KindBounce:    {tracking.Bounced, bounce.Undetermined},
+	bounce.KindComplaint: {tracking.Complained, bounce.Complaint},
+	bounce.KindAutoReply: {tracking.Autoresponded, bounce.AutoReply},
+	bounce.KindChallenge: {tracking.Autoresponded, bounce.Challenge},
+}
+
+// describe adds to an event what the report says.
+func describe(e *tracking.Event, r *bounce.Report) {
 	e.Host, e.Diagnostic = r.ReportingMTA, r.Subject
 	if worst := worst(r); worst != nil {
 		if worst.Reason != bounce.Undetermined {
 			e.Reason = worst.Reason
 		}
-		e.Verdict, e.Code = worst.Verdict, worst.Reply.Code
-		e.Enhanced = worst.Status.String()
+		e.Verdict, e.Code, e.Enhanced = worst.Verdict, worst.Reply.Code, worst.Status.String()
 		if worst.Reply.Text != "" {
 			e.Diagnostic = worst.Reply.Text
 		}
@@ -96,7 +93,7 @@ func reportEvent(r *bounce.Report) (e tracking.Event, ok bool) {
 			e.Host = worst.RemoteMTA
 		}
 	}
-	return e, true
+	e.ID = tracking.EventID(e.Type, e.Message, r.ID, e.Reason.String(), e.Enhanced, strconv.Itoa(e.Code))
 }
 
 // worst is the recipient of a report that says most: each of our mails has one

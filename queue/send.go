@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -99,6 +100,8 @@ type sender struct {
 	data  []byte // of the recipients of the batch
 	count int    // of all batches
 	lanes map[string]string
+	tags  []string // of the template, as meta
+	meta  map[string]string
 }
 
 func (q *Queue) newSender(m *Mailing) (*sender, error) {
@@ -121,6 +124,7 @@ func (q *Queue) newSender(m *Mailing) (*sender, error) {
 	if s.Campaign == "" {
 		s.Campaign = m.Template.Campaign()
 	}
+	s.tags, s.meta = m.Template.Tags(), m.Template.Meta()
 	stored, err := m.Template.MarshalBinary()
 	if err != nil {
 		return nil, fmt.Errorf("queue: template: %w", err)
@@ -158,12 +162,29 @@ func (s *sender) add(r *tracking.Recipient) error {
 		Template:  s.batch.Hash,
 		Address:   r.To.Address,
 		Recipient: s.data[start:len(s.data):len(s.data)],
+		Stream:    s.Template.Stream(),
+		Tags:      s.tags,
+		Meta:      s.join(r.Meta),
 		Key:       r.Key,
 		Digest:    digest,
 		Due:       s.NotBefore,
 		Expires:   s.Expires,
 	})
 	return nil
+}
+
+// join adds a recipient's metadata to the template's.
+func (s *sender) join(own map[string]string) map[string]string {
+	if len(own) == 0 {
+		return s.meta
+	}
+	meta := maps.Clone(own)
+	for k, v := range s.meta {
+		if _, ok := own[k]; !ok {
+			meta[k] = v
+		}
+	}
+	return meta
 }
 
 // digest tells contents apart: what the recipient would get, whoever made the ID
