@@ -481,6 +481,33 @@ func ExampleDKIM() {
 	//  GbV/fPLKY7SABQ==
 }
 
+// Each tenant signs with its own key.
+func ExampleSignerFunc() {
+	signers := map[string]smtp.Signer{}
+	for tenant, domain := range map[string]string{"uno": "uno.example", "dos": "dos.example"} {
+		key, err := smtp.ParseDKIMKey(domain, "2026", []byte(examplePEM))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		signers[tenant] = smtp.DKIM(key)
+	}
+	byTenant := smtp.SignerFunc(func(ctx context.Context, m *smtp.Message, content io.Reader) ([]byte, error) {
+		signer, ok := signers[m.Tenant]
+		if !ok {
+			return nil, fmt.Errorf("no DKIM key for tenant %q", m.Tenant)
+		}
+		return signer.Sign(ctx, m, content)
+	})
+	header, err := byTenant.Sign(context.Background(), &smtp.Message{Tenant: "dos"}, strings.NewReader(bulk))
+	fmt.Println(strings.Contains(string(header), "d=dos.example;"), err)
+	_, err = byTenant.Sign(context.Background(), &smtp.Message{Tenant: "tres"}, strings.NewReader(bulk))
+	fmt.Println(err)
+	// Output:
+	// true <nil>
+	// no DKIM key for tenant "tres"
+}
+
 const examplePEM = `-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 -----END PRIVATE KEY-----

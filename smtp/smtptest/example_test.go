@@ -59,3 +59,39 @@ func ExampleRule() {
 	fmt.Println(result.Recipients[0].Status, server.Len())
 	// Output: indeterminate 1
 }
+
+// A server can change its mind in the middle of a test.
+func ExampleServer_Script() {
+	server := smtptest.NewServer(nil)
+	defer server.Close()
+	relay, err := smtp.NewRelay(server.URL(), &smtp.RelayOptions{TLSConfig: server.ClientTLS()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = relay.Close() }()
+
+	server.Script(smtptest.Rule{On: smtptest.Mail, Reply: "451 4.3.2 En obras"})
+	_, err = relay.Send(context.Background(), to("maria@example.net"))
+	fmt.Println(err)
+	server.Script()
+	_, err = relay.Send(context.Background(), to("maria@example.net"))
+	fmt.Println(err)
+	// Output:
+	// smtp: mail 127.0.0.1: 451 4.3.2 En obras
+	// <nil>
+}
+
+// Mail that another goroutine sends is waited for.
+func ExampleMailbox_Wait() {
+	recorder := smtptest.NewRecorder()
+	go welcome(recorder, "maria@example.net")
+
+	messages, err := recorder.Wait(context.Background(), 1)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(messages[0].To[0].Addr, messages[0].Text())
+	// Output: maria@example.net Hola, María<p>Adiós</p>
+}

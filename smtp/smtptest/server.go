@@ -12,6 +12,15 @@
 //	}})
 //	defer server.Close()
 //
+// In a bubble of testing/synctest, where hours of delay pass at once, the server
+// is also the dialer of its clients:
+//
+//	server := smtptest.NewServer(&smtptest.Options{Network: "pipe"})
+//	relay, err := smtp.NewRelay(server.URL(), &smtp.RelayOptions{
+//		Dialer:    server,
+//		TLSConfig: server.ClientTLS(),
+//	})
+//
 // For code that only calls a [smtp.Transport], a [Recorder] does without a
 // server.
 package smtptest
