@@ -2,6 +2,7 @@ package tracking
 
 import (
 	"html"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -52,10 +53,8 @@ func decodeReference(ref, rest string) string {
 	switch {
 	case ref == "&amp;":
 		return "&"
-	case strings.TrimRight(ref, "xX;") == "&#": // no digits
-		return ref
 	case strings.HasPrefix(ref, "&#"):
-		return html.UnescapeString(strings.TrimSuffix(ref, ";") + ";")
+		return decodeNumber(ref)
 	case ref[len(ref)-1] != ';' && strings.HasPrefix(rest, "="):
 		return ref
 	}
@@ -72,29 +71,49 @@ func decodeReference(ref, rest string) string {
 	return text
 }
 
-// appendAttr escapes s for an attribute value; a bare one has no quotes.
-func appendAttr(dst []byte, s string, bare bool) []byte {
+func decodeNumber(ref string) string {
+	digits := strings.TrimRight(strings.TrimLeft(ref, "&#xX"), ";")
+	switch {
+	case digits == "":
+		return ref
+	case len(strings.TrimLeft(digits, "0")) > len("1114111"): // beyond Unicode, and maybe beyond an int32
+		return "\ufffd"
+	}
+	return html.UnescapeString(strings.TrimSuffix(ref, ";") + ";")
+}
+
+// appendAttr escapes s for an attribute value in quotes, and appendBareAttr for
+// one without.
+func appendAttr(dst []byte, s string) []byte {
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '&':
+		switch c := s[i]; c {
+		case '&':
 			dst = append(dst, "&amp;"...)
-		case c == '"':
+		case '"':
 			dst = append(dst, "&#34;"...)
-		case c == '\'':
+		case '\'':
 			dst = append(dst, "&#39;"...)
-		case c == '<':
+		case '<':
 			dst = append(dst, "&lt;"...)
-		case c == '>':
+		case '>':
 			dst = append(dst, "&gt;"...)
-		case bare && (c <= ' ' || c == '=' || c == '`'):
-			dst = append(dst, "&#"...)
-			if c >= 10 {
-				dst = append(dst, '0'+c/10)
-			}
-			dst = append(dst, '0'+c%10, ';')
 		default:
 			dst = append(dst, c)
 		}
+	}
+	return dst
+}
+
+func appendBareAttr(dst []byte, s string) []byte {
+	for i := range len(s) {
+		c := s[i]
+		if c > ' ' && c != '=' && c != '`' {
+			dst = appendAttr(dst, s[i:i+1])
+			continue
+		}
+		dst = append(dst, "&#"...)
+		dst = strconv.AppendUint(dst, uint64(c), 10)
+		dst = append(dst, ';')
 	}
 	return dst
 }

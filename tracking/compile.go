@@ -550,12 +550,12 @@ func (b *builder) linkCuts(html []byte) []cut {
 			return
 		case pieces != nil:
 			cuts = append(cuts, cut{h.value.start, h.value.end, func() {
-				b.hole(op{kind: opFieldLink, link: uint16(index), value: pieces, bare: h.value.quote == 0})
+				b.hole(op{kind: opFieldLink, link: uint16(index), value: pieces, escape: h.value.quoting()})
 			}})
 			return
 		case len(b.m.UTM) > 0:
 			h.url = addParams(h.url, b.m.UTM)
-			original = appendAttr(nil, h.url, h.value.quote == 0)
+			original = h.value.quoting().append(nil, h.url)
 		}
 		cuts = append(cuts, cut{h.value.start, h.value.end, func() { b.link(uint16(index), h.url, original) }})
 	})

@@ -121,9 +121,9 @@ func isSafeURL(s string) bool {
 func (e escape) append(dst []byte, value string) []byte {
 	switch e {
 	case escapeHTML:
-		return appendAttr(dst, value, false)
+		return appendAttr(dst, value)
 	case escapeUnquoted:
-		return appendAttr(dst, value, true)
+		return appendBareAttr(dst, value)
 	case escapeURL:
 		return appendURL(dst, value, "&amp;")
 	case escapeTarget:

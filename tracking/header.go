@@ -151,11 +151,13 @@ func appendAddresses(dst []byte, list []mail.Address) []byte {
 
 // appendPhrase appends a display name (RFC 5322, section 3.2.5).
 func appendPhrase(dst []byte, name string) []byte {
-	if needsEncoding(name) {
+	switch {
+	case needsEncoding(name):
 		return appendEncodedWords(dst, name)
-	}
-	if isAtoms(name) {
+	case isAtoms(name):
 		return appendFolded(dst, name)
+	case len(name) > maxWord-len("Reply-To: "): // a quoted string is not folded
+		return appendEncodedWords(dst, name)
 	}
 	dst = append(dst, '"')
 	for i := range len(name) {

@@ -130,7 +130,7 @@ func (e *encoder) op(o *op) {
 		e.bytes(o.off)
 	case opText, opField, opFieldLink:
 		e.int(int(o.link))
-		e.bool(o.bare)
+		e.int(int(o.escape))
 		e.int(len(o.value))
 		for _, v := range o.value {
 			e.string(v.text)
@@ -233,7 +233,7 @@ func (d *decoder) op() op {
 		o.link = uint16(d.int(maxLinks - 1))
 		o.on, o.tail, o.off = d.bytes(), d.bytes(), d.bytes()
 	case opText, opField, opFieldLink:
-		o.link, o.bare = uint16(d.int(maxLinks-1)), d.int(1) == 1
+		o.link, o.escape = uint16(d.int(maxLinks-1)), d.escape()
 		o.value = listOf(d, func() piece { return piece{d.string(), d.string(), d.escape()} })
 		d.bad = d.bad || len(o.value) == 0
 	}

@@ -45,7 +45,7 @@ func Rewrite(dst, html []byte, replace func(Link) (string, bool)) []byte {
 		index++
 		if url, ok := replace(link); ok {
 			dst = append(dst, html[done:h.value.start]...)
-			dst = appendAttr(dst, url, h.value.quote == 0)
+			dst = h.value.quoting().append(dst, url)
 			done = h.value.end
 		}
 	})

@@ -32,6 +32,7 @@ var attributes = []struct{ name, in, want string }{
 	{"semicolon itself", "&semi;", ";"},
 	{"bare ampersands", "&&amp&;&#;&#x;&", "&&&;&#;&#x;&"},
 	{"zero", "&#0", "\ufffd"},
+	{"beyond Unicode", "&#70000000000000000005P&#x110000;&#00000000038;", "\ufffdP\ufffd&"},
 	{"windows-1252", "&#128;&#x80;", "€€"},
 }
 

@@ -130,6 +130,14 @@ type attr struct {
 	value      bool
 }
 
+// quoting is how a value is escaped between the quotes of a.
+func (a attr) quoting() escape {
+	if a.quote == 0 {
+		return escapeUnquoted
+	}
+	return escapeHTML
+}
+
 // nextAttr reads the attribute at or after i and returns the offset behind it.
 // At the end of the tag ok is false and next lies behind the '>'; if the source
 // ends before, next is greater than its length.

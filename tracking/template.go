@@ -58,8 +58,8 @@ type op struct {
 	on, tail, off []byte
 	// value is what fills the hole, for opField, opText and opFieldLink.
 	value []piece
-	// bare says that the attribute has no quotes, for opFieldLink.
-	bare bool
+	// escape is how a link is written that is not followed, for opFieldLink.
+	escape escape
 }
 
 type opKind uint8
@@ -330,7 +330,7 @@ func (c *copyState) appendFieldLink(dst []byte, o *op) []byte {
 		c.url = t.appendClick(c.url, c.p.mailing, o.link, destination)
 		c.url = append(c.url, c.token(c.clicks.kind())...)
 	} else {
-		c.url = appendAttr(c.url, destination, o.bare)
+		c.url = o.escape.append(c.url, destination)
 	}
 	dst, _ = appendQP(dst, 0, c.url)
 	return append(dst, softBreak...)
