@@ -50,7 +50,8 @@ func TestAppendAllocates(t *testing.T) {
 // BenchmarkAppend holds Append of a whole message against go-message composing the
 // same rewritten message.
 func BenchmarkAppend(b *testing.B) {
-	p := compile(b, newTracker(b, &tracking.Options{ReturnPath: "bounce.example.com", Sink: discard}), newsletter())
+	tracker := newTracker(b, &tracking.Options{ReturnPath: "bounce.example.com", Sink: discard})
+	p := compile(b, tracker, newsletter())
 	r := recipient("name", "Lucía")
 	b.Run("Append", func(b *testing.B) {
 		b.ReportAllocs()
@@ -60,6 +61,16 @@ func BenchmarkAppend(b *testing.B) {
 		for b.Loop() {
 			dst, _, err = p.Append(dst[:0], r)
 			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Small", func(b *testing.B) { // what every copy costs
+		p := compile(b, tracker, &tracking.Message{From: mail.Address{Address: "hola@tienda.example"}, Subject: "Hola", Text: "Hola"})
+		b.ReportAllocs()
+		dst := make([]byte, 0, 1<<17)
+		for b.Loop() {
+			if _, _, err := p.Append(dst, r); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -75,6 +86,47 @@ func BenchmarkAppend(b *testing.B) {
 			out.Reset()
 			if err := composeByGoMessage(&out, r, parts); err != nil {
 				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkAppendCorpus does the same with the HTML of real mail.
+func BenchmarkAppendCorpus(b *testing.B) {
+	tracker := newTracker(b, &tracking.Options{ReturnPath: "bounce.example.com", Sink: discard})
+	r := recipient("name", "Lucía")
+	var templates []*tracking.Template
+	var contents [][]leaf
+	for _, source := range corpus(b) {
+		p := compile(b, tracker, &tracking.Message{
+			From: mail.Address{Name: "Tienda Ñandú", Address: "hola@tienda.example"}, Subject: "Novedades de otoño para {{name}}",
+			HTML: string(bytes.ReplaceAll(source, []byte("{{"), []byte("(("))),
+		})
+		raw, _, err := p.Append(nil, r)
+		require.NoError(b, err)
+		_, parts := leaves(b, raw)
+		templates, contents = append(templates, p), append(contents, parts)
+	}
+	b.Run("Append", func(b *testing.B) {
+		b.ReportAllocs()
+		dst := make([]byte, 0, 1<<20)
+		for b.Loop() {
+			for _, p := range templates {
+				if _, _, err := p.Append(dst, r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	})
+	b.Run("GoMessage", func(b *testing.B) {
+		b.ReportAllocs()
+		var out bytes.Buffer
+		for b.Loop() {
+			for _, parts := range contents {
+				out.Reset()
+				if err := composeByGoMessage(&out, r, parts); err != nil {
+					b.Fatal(err)
+				}
 			}
 		}
 	})

@@ -73,9 +73,17 @@ const (
 
 func (h href) link(html []byte, index int) Link {
 	return Link{
-		Index: index, URL: h.url, Element: strings.ToLower(string(h.element)),
+		Index: index, URL: h.url, Element: elementName(h.element),
 		Conditional: h.conditional, Offset: h.value.start, Skipped: h.skipped,
 	}
+}
+
+// elementName is the name in lower case, without allocating for the usual one.
+func elementName(name []byte) string {
+	if len(name) == 1 {
+		return "a"
+	}
+	return strings.ToLower(string(name))
 }
 
 // eachHref calls visit for each link of html, in order.

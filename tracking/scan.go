@@ -92,15 +92,11 @@ func (s *htmlScanner) markup() htmlToken {
 // tag reads a tag whose name begins at i.
 func (s *htmlScanner) tag(kind htmlKind, i int) htmlToken {
 	name := i
-	for i < len(s.src) && !isSpace(s.src[i]) && s.src[i] != '/' && s.src[i] != '>' {
+	for i < len(s.src) && (!endsAttrName[s.src[i]] || s.src[i] == '=') {
 		i++
 	}
-	t := htmlToken{kind: kind, start: s.pos, name: s.src[name:i], attrs: i}
-	for ok := true; ok; {
-		_, i, ok = nextAttr(s.src, i)
-	}
-	t.end = i
-	if i > len(s.src) { // the end of the source cuts the tag off: it does not count
+	t := htmlToken{kind: kind, start: s.pos, end: tagEnd(s.src, i), name: s.src[name:i], attrs: i}
+	if t.end > len(s.src) { // the end of the source cuts the tag off: it does not count
 		return htmlToken{kind: htmlMarkup, start: s.pos, end: len(s.src)}
 	}
 	if kind == htmlStart && isRawElement(t.name) {
@@ -109,8 +105,44 @@ func (s *htmlScanner) tag(kind htmlKind, i int) htmlToken {
 	return t
 }
 
+// tagEnd is the offset behind the '>' of a tag whose attributes begin at i. If the
+// source ends before, it is greater than its length. It does what nextAttr does
+// again and again, for the many tags whose attributes are of no interest.
+func tagEnd(src []byte, i int) int {
+	for i < len(src) {
+		switch c := src[i]; {
+		case c == '>':
+			return i + 1
+		case isSpace(c) || c == '/':
+			i++
+			continue
+		}
+		for i++; i < len(src) && !endsAttrName[src[i]]; i++ {
+		}
+		if i = skipSpace(src, i); i < len(src) && src[i] == '=' {
+			i = valueEnd(src, skipSpace(src, i+1))
+		}
+	}
+	return len(src) + 1
+}
+
+// valueEnd is the offset behind an attribute value that begins at i.
+func valueEnd(src []byte, i int) int {
+	if i < len(src) && (src[i] == '"' || src[i] == '\'') {
+		n := bytes.IndexByte(src[i+1:], src[i])
+		if n < 0 {
+			return len(src)
+		}
+		return i + 1 + n + 1
+	}
+	for i < len(src) && !isSpace(src[i]) && src[i] != '>' {
+		i++
+	}
+	return i
+}
+
 func isRawElement(name []byte) bool {
-	if len(name) < 3 || len(name) > 9 {
+	if len(name) < 3 || len(name) > 9 || bytes.IndexByte([]byte("stxinp"), name[0]|0x20) < 0 {
 		return false
 	}
 	for _, raw := range rawElements {
@@ -152,7 +184,7 @@ func nextAttr(src []byte, i int) (a attr, next int, ok bool) {
 		return attr{}, i + 1, false
 	}
 	name := i
-	for i++; i < len(src) && !endsAttrName(src[i]); i++ { // a leading '=' is part of the name
+	for i++; i < len(src) && !endsAttrName[src[i]]; i++ { // a leading '=' is part of the name
 	}
 	a.name = src[name:i]
 	i = skipSpace(src, i)
@@ -180,7 +212,8 @@ func attrValue(src []byte, i int, a attr) (attr, int, bool) {
 	return a, i, true
 }
 
-func endsAttrName(c byte) bool { return isSpace(c) || c == '/' || c == '>' || c == '=' }
+// endsAttrName marks the bytes behind the name of an attribute.
+var endsAttrName = [256]bool{' ': true, '\n': true, '\t': true, '\r': true, '\f': true, '/': true, '>': true, '=': true}
 
 func skipSpace(src []byte, i int) int {
 	for i < len(src) && isSpace(src[i]) {
