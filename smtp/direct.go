@@ -270,6 +270,9 @@ func oneHookAtATime(ctx context.Context) context.Context {
 func (d *Direct) deliver(ctx context.Context, l *letter, rcpts []int, result *Result) {
 	domain := l.to[rcpts[0]].domain
 	p, err := d.plan(ctx, domain)
+	if err != nil && ctx.Err() != nil {
+		err = &Error{Phase: PhaseResolve, Host: domain, Err: ended(ctx)}
+	}
 	if err != nil {
 		result.fail(rcpts, err, nil)
 		return
@@ -302,7 +305,7 @@ func (v *delivery) run(ctx context.Context) {
 		}
 	}
 	if ctx.Err() != nil {
-		v.failed = &Error{Phase: PhaseConnect, Host: v.plan.Domain, Err: context.Cause(ctx)}
+		v.failed = &Error{Phase: PhaseConnect, Host: v.plan.Domain, Err: ended(ctx)}
 	}
 	for _, i := range v.left {
 		if untouched(&v.result.Recipients[i]) {

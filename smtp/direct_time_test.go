@@ -118,3 +118,55 @@ func TestDirectForgetsIdleConnections(t *testing.T) {
 		require.Zero(t, d.Stats().Open)
 	})
 }
+
+// Our own timeouts are failures of the other side. The end of the caller's context
+// is not.
+func TestDirectTellsWhoseTimeItWas(t *testing.T) {
+	t.Parallel()
+	plain := smtptest.Options{TLS: smtptest.NoTLS}
+	t.Run("no host answers", func(t *testing.T) {
+		t.Parallel()
+		timed(t, plain, plain, func(t *testing.T, d *smtp.Direct, n *internet) {
+			n.hosts["8.8.4.1:25"], n.hosts["8.8.4.2:25"] = blackHole{}, blackHole{}
+			result, err := d.Send(t.Context(), to("ana@example.net"))
+			require.ErrorIs(t, err, smtp.ErrTemporary)
+			require.Equal(t, "deferred", statuses(result))
+		})
+	})
+	t.Run("the caller does not wait", func(t *testing.T) {
+		t.Parallel()
+		timed(t, plain, plain, func(t *testing.T, d *smtp.Direct, n *internet) {
+			n.hosts["8.8.4.1:25"], n.hosts["8.8.4.2:25"] = blackHole{}, blackHole{}
+			for _, patience := range []time.Duration{10 * time.Second, 40 * time.Second} { // at the first host, at the second
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				result, err := d.Send(ctx, to("ana@example.net"))
+				cancel()
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Equal(t, "not tried", statuses(result))
+			}
+		})
+	})
+	t.Run("no resolver answers", func(t *testing.T) {
+		t.Parallel()
+		silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer silent.Close()
+		for name, test := range map[string]struct {
+			resolver, caller time.Duration
+			status           string
+		}{
+			"in time":                {20 * time.Millisecond, time.Minute, "deferred"},
+			"while the caller waits": {time.Minute, 20 * time.Millisecond, "not tried"},
+		} {
+			r, err := smtp.NewResolver(&smtp.ResolverOptions{Servers: []string{silent.LocalAddr().String()}, Timeout: test.resolver})
+			require.NoError(t, err)
+			d, err := smtp.NewDirect("mta.sender.example", &smtp.DirectOptions{Resolver: r})
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), test.caller)
+			result, err := d.Send(ctx, to("ana@example.net"))
+			cancel()
+			require.Error(t, err)
+			require.Equal(t, test.status, statuses(result), name)
+		}
+	})
+}

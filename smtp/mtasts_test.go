@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -227,6 +228,26 @@ func TestPlanSTS(t *testing.T) {
 	}
 	require.EqualValues(t, 1, s.fetched.Load(), "the policy is kept")
 	require.Equal(t, "8.8.4.9:443", *s.dialed.Load())
+}
+
+// Many messages that find a policy new fetch it once.
+func TestPlanSTSFetchedOnce(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	s := newPolicyServer(t, ca.server(t, "mta-sts.sts.test"))
+	s.serve(enforce)
+	d := direct(t, stsZone(t), smtp.DirectOptions{Dialer: s, TLSConfig: ca.conf})
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			p, err := d.Plan(t.Context(), "sts.test")
+			if err != nil || p.STS == nil {
+				t.Errorf("no policy: %v, %v", p, err)
+			}
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, 1, s.fetched.Load())
 }
 
 func TestPlanSTSModes(t *testing.T) {

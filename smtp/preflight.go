@@ -200,17 +200,21 @@ func tags(record string) map[string]string {
 	return all
 }
 
-// recordsOf returns the TXT records at name that are of a kind: "v=spf1",
-// "v=DMARC1".
+// recordsOf returns the TXT records at name that are of a kind, such as "v=spf1".
 func (p *preflight) recordsOf(ctx context.Context, name, version string) ([]string, error) {
 	answer, err := p.resolver.Lookup(ctx, name, RecordTXT)
+	return versioned(answer.TXT, version), err
+}
+
+// versioned keeps the records that begin with a version.
+func versioned(txts []string, version string) []string {
 	var found []string
-	for _, txt := range answer.TXT {
+	for _, txt := range txts {
 		first, _, _ := strings.Cut(txt, ";")
 		first, _, _ = strings.Cut(first, " ")
 		if strings.TrimSpace(first) == version {
 			found = append(found, txt)
 		}
 	}
-	return found, err
+	return found
 }

@@ -80,7 +80,7 @@ func (f *stsFinder) find(ctx context.Context, domain string) (p *STSPolicy, miss
 	if err != nil || !announced {
 		return known, err, nil
 	}
-	if known != nil && known.ID == id && time.Since(known.Fetched) < min(stsRefreshAfter, known.MaxAge/2) {
+	if known.current(id) {
 		return known, nil, nil
 	}
 	fresh, err := f.fetching.do(ctx, domain, func() (*STSPolicy, error) { return f.refresh(ctx, domain, id) })
@@ -88,6 +88,12 @@ func (f *stsFinder) find(ctx context.Context, domain string) (p *STSPolicy, miss
 		return known, err, nil
 	}
 	return fresh, nil, nil
+}
+
+// current reports whether p, which may be nil, is the version announced and young
+// enough to be used as it is.
+func (p *STSPolicy) current(id string) bool {
+	return p != nil && p.ID == id && time.Since(p.Fetched) < min(stsRefreshAfter, p.MaxAge/2)
 }
 
 // load returns the policy kept for a domain, or nil if none is, or it expired.
@@ -115,6 +121,9 @@ func (f *stsFinder) announced(ctx context.Context, domain string) (id string, ok
 func (f *stsFinder) refresh(ctx context.Context, domain, id string) (*STSPolicy, error) {
 	if err := f.failure(domain, id); err != nil {
 		return nil, err
+	}
+	if p, err := f.load(ctx, domain); err == nil && p.current(id) {
+		return p, nil // somebody was faster
 	}
 	p, err := f.fetch(ctx, domain)
 	if err != nil {

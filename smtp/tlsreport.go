@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"cmp"
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -276,13 +277,33 @@ func ipText(a netip.Addr) string {
 	return a.Unmap().String()
 }
 
-// TLSReport is the report for one policy domain. Where its TXT record at
-// _smtp._tls asks for it, send JSON there, compressed, as RFC 8460, section 5,
-// says.
+// TLSReport is the report for one policy domain. Send JSON, compressed, to its
+// Recipients, as RFC 8460, section 5, says.
 type TLSReport struct {
 	Domain string
 	ID     string
 	JSON   []byte
+}
+
+// Recipients asks the DNS where a domain wants its reports: the mailto: and https:
+// URIs of its record at _smtp._tls (RFC 8460, section 3). None means that it wants
+// none.
+func (r TLSReport) Recipients(ctx context.Context, resolver Resolver) ([]string, error) {
+	answer, err := resolver.Lookup(ctx, "_smtp._tls."+r.Domain, RecordTXT)
+	if err != nil {
+		return nil, err
+	}
+	records := versioned(answer.TXT, "v=TLSRPTv1")
+	if len(records) != 1 {
+		return nil, nil
+	}
+	var uris []string
+	for uri := range strings.SplitSeq(tags(records[0])["rua"], ",") {
+		if uri = strings.TrimSpace(uri); strings.HasPrefix(uri, "mailto:") || strings.HasPrefix(uri, "https:") {
+			uris = append(uris, uri)
+		}
+	}
+	return uris, nil
 }
 
 // Take returns the reports of what was counted since the last call, in the order

@@ -155,3 +155,23 @@ func TestDirectReportsTLSOncePerSession(t *testing.T) {
 	}
 	require.Equal(t, 1, results)
 }
+
+func TestTLSReportRecipients(t *testing.T) {
+	t.Parallel()
+	z := newZone(t,
+		`_smtp._tls.one.test. 60 IN TXT "v=TLSRPTv1\; rua=mailto:a@one.test, https://one.test/tls,ftp://one.test"`,
+		`_smtp._tls.two.test. 60 IN TXT "v=TLSRPTv1\; rua=mailto:a@two.test"`, `_smtp._tls.two.test. 60 IN TXT "v=TLSRPTv1\; rua=mailto:b@two.test"`,
+		`_smtp._tls.other.test. 60 IN TXT "v=spf1 -all"`,
+	)
+	z.broken = []string{"broken.test"}
+	r := z.resolver(t)
+	for domain, want := range map[string][]string{
+		"one.test": {"mailto:a@one.test", "https://one.test/tls"}, "two.test": nil, "other.test": nil, "none.test": nil,
+	} {
+		got, err := smtp.TLSReport{Domain: domain}.Recipients(t.Context(), r)
+		require.NoError(t, err)
+		require.Equal(t, want, got, domain)
+	}
+	_, err := smtp.TLSReport{Domain: "broken.test"}.Recipients(t.Context(), r)
+	require.Error(t, err)
+}
