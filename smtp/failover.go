@@ -12,19 +12,20 @@ import (
 // what that surely did not send by the next, and so on. Each recipient has the
 // outcome of the last transport that it was tried on.
 //
-// The next transport gets a recipient that was not tried; one that was deferred,
-// unless the server deferred this very recipient (a 4xx to RCPT other than 421:
-// greylisting is not to be run around); and one that was rejected before the
-// message came into it, when connecting, at the greeting, EHLO, STARTTLS or AUTH.
-// It never gets one that was accepted, refused as a recipient or message, or
-// whose outcome is indeterminate, and none once ctx has ended.
+// The next transport gets a recipient that was not tried, or deferred, unless the
+// server deferred this very recipient (a 4xx to RCPT other than 421: greylisting
+// is not to be run around); and one that was rejected because the transport could
+// not connect, authenticate or offer what the message needs. It never gets one
+// that was accepted, that a server refused, whose message cannot be read, or whose
+// outcome is indeterminate; and none once ctx has ended.
 //
-// A transport that could not carry on any of a message's recipients rests for a
-// minute, in which the others are tried before it.
+// A [*Relay] that could not be reached rests for a minute, in which the others are
+// tried before it.
 func Failover(transports ...Transport) Transport {
 	f := &failover{}
 	for _, t := range transports {
-		f.ways = append(f.ways, &way{Transport: t})
+		_, one := t.(*Relay)
+		f.ways = append(f.ways, &way{Transport: t, oneServer: one})
 	}
 	return f
 }
@@ -34,20 +35,14 @@ type failover struct{ ways []*way }
 // way is one of several transports.
 type way struct {
 	Transport
-	rests atomic.Int64 // until then, in Unix nanoseconds
+	// oneServer says that a failure to connect bodes ill for all mail, not only for
+	// some domain's.
+	oneServer bool
+	rests     atomic.Int64 // until then, in Unix nanoseconds
 }
 
-// restTime is how long a transport rests that let a message down.
+// restTime is how long a relay rests that could not be reached.
 const restTime = time.Minute
-
-// note has a way rest that failed.
-func (w *way) note(worked bool) {
-	if worked {
-		w.rests.Store(0)
-	} else {
-		w.rests.Store(time.Now().Add(restTime).UnixNano())
-	}
-}
 
 // Send implements [Transport].
 func (f *failover) Send(ctx context.Context, m *Message) (*Result, error) {
@@ -56,13 +51,9 @@ func (f *failover) Send(ctx context.Context, m *Message) (*Result, error) {
 	result.fail(left, &Error{Phase: PhaseResolve, Err: errNoRoute}, nil)
 	for _, way := range f.order() {
 		sendPart(ctx, way, m, left, result)
-		tried := len(left)
+		way.note(ctx, result, left)
 		left = slices.DeleteFunc(left, func(n int) bool { return !isUnsent(&result.Recipients[n]) })
-		if ctx.Err() != nil {
-			break
-		}
-		way.note(len(left) < tried)
-		if len(left) == 0 {
+		if len(left) == 0 || ctx.Err() != nil {
 			break
 		}
 	}
@@ -83,23 +74,58 @@ func (f *failover) order() []*way {
 	return append(ready, resting...)
 }
 
-// isUnsent reports whether a recipient surely has not got the message, and
-// another transport may do better.
-func isUnsent(o *Outcome) bool {
-	var phase Phase
-	if e, ok := errors.AsType[*Error](o.Err); ok {
-		phase = e.Phase
+// note has a way rest that could not be reached, and wakes one that could. A
+// caller who gives up says nothing about it, but one whose time ran out does.
+func (w *way) note(ctx context.Context, result *Result, tried []int) {
+	if !w.oneServer || ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return
 	}
-	switch o.Status {
-	case NotTried:
-		return true
-	case Deferred:
-		return phase != PhaseRcpt || o.Reply.Code == 421
-	case Rejected:
-		return slices.Contains(beforeMail, phase)
+	reached := slices.ContainsFunc(tried, func(n int) bool { return !isUnreached(&result.Recipients[n]) })
+	if reached {
+		w.rests.Store(0)
+	} else {
+		w.rests.Store(time.Now().Add(restTime).UnixNano())
 	}
-	return false
+}
+
+// isUnreached reports whether an attempt ended before the server was ready for
+// mail.
+func isUnreached(o *Outcome) bool {
+	return o.Status != Accepted && slices.Contains(beforeMail, phaseOf(o)) || o.Reply.Code == 421
 }
 
 // beforeMail are the phases that have to do with the transport alone.
 var beforeMail = []Phase{PhaseConnect, PhaseGreeting, PhaseHello, PhaseStartTLS, PhaseAuth}
+
+func phaseOf(o *Outcome) Phase {
+	e, ok := errors.AsType[*Error](o.Err)
+	if !ok {
+		return ""
+	}
+	return e.Phase
+}
+
+// isUnsent reports whether a recipient surely has not got the message, and
+// another transport may do better.
+func isUnsent(o *Outcome) bool {
+	phase := phaseOf(o)
+	switch {
+	case phase == PhaseMessage:
+		return false
+	case o.Status == NotTried:
+		return true
+	case o.Status == Deferred:
+		return phase != PhaseRcpt || o.Reply.Code == 421
+	case o.Status == Rejected:
+		return slices.Contains(beforeMail, phase) || lacksExtension(o)
+	}
+	return false
+}
+
+// lacksExtension reports whether we kept the message back because the server
+// could not take it as it is.
+func lacksExtension(o *Outcome) bool {
+	return o.Reply.Code == 0 && slices.ContainsFunc(
+		[]error{ErrNeedUTF8, ErrNeed8Bit, ErrTooLarge, ErrNoRequireTLS},
+		func(cause error) bool { return errors.Is(o.Err, cause) })
+}

@@ -15,13 +15,9 @@ import (
 )
 
 // stuck is a transport all of whose recipients have one outcome.
-type stuck struct {
-	smtp.Outcome
-	calls int
-}
+type stuck struct{ smtp.Outcome }
 
 func (s *stuck) Send(_ context.Context, m *smtp.Message) (*smtp.Result, error) {
-	s.calls++
 	result := &smtp.Result{}
 	for _, to := range m.To {
 		o := s.Outcome
@@ -61,6 +57,7 @@ func TestFailoverOnlyForWhatWasNotSent(t *testing.T) {
 		{"null MX", failing(smtp.Rejected, smtp.PhaseResolve, 0), false},
 		{"blocked address", failing(smtp.Rejected, smtp.PhasePolicy, 0), false},
 		{"bad message", failing(smtp.Rejected, smtp.PhaseMessage, 0), false},
+		{"unreadable message", failing(smtp.Deferred, smtp.PhaseMessage, 0), false},
 		{"no answer", failing(smtp.Indeterminate, smtp.PhaseEndOfData, 0), false},
 		{"accepted", &stuck{Outcome: smtp.Outcome{Status: smtp.Accepted}}, false},
 	}
@@ -136,25 +133,92 @@ func TestFailoverKeepsTheOrder(t *testing.T) {
 	require.Equal(t, []smtp.Recipient{{Addr: "b@x.es"}}, second.One(t).To)
 }
 
+// TestFailoverRests counts the connections to a relay that is down.
 func TestFailoverRests(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		dead := failing(smtp.Deferred, smtp.PhaseConnect, 0)
-		alive := smtptest.NewRecorder(smtptest.Rule{To: "*", Times: 1, Reply: "421 4.3.2 Cerrado"})
-		transport := smtp.Failover(dead, alive)
-		_, err := transport.Send(t.Context(), message("luis@example.net"))
-		require.ErrorIs(t, err, smtp.ErrTemporary)
-		for range 10 { // both rest, then only the first
+		server := smtptest.NewServer(&smtptest.Options{Network: "pipe", Rules: []smtptest.Rule{
+			{On: smtptest.Connect, Times: 2, Reply: "421 4.3.2 Cerrado"},
+		}})
+		defer server.Close()
+		relay, err := smtp.NewRelay(server.URL(), &smtp.RelayOptions{Dialer: server, TLSConfig: server.ClientTLS()})
+		require.NoError(t, err)
+		defer func() { _ = relay.Close() }()
+		other := smtptest.NewRecorder()
+		transport := smtp.Failover(relay, other)
+		send := func() {
+			t.Helper()
 			_, err := transport.Send(t.Context(), message("luis@example.net"))
 			require.NoError(t, err)
 		}
-		require.LessOrEqual(t, dead.calls, 2)
-		before := dead.calls
+		for range 10 {
+			send()
+		}
+		require.Equal(t, 1, server.Connections())
 		time.Sleep(2 * time.Minute)
-		_, err = transport.Send(t.Context(), message("luis@example.net"))
-		require.NoError(t, err)
-		require.Equal(t, before+1, dead.calls)
+		send() // still down
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, 11, other.Len())
+		send()
+		send()
+		require.Equal(t, 2, server.Len())
+		require.Equal(t, 11, other.Len())
 	})
+}
+
+// TestFailoverRestsWhenTimeRunsOut holds that a relay which swallows connections
+// takes no more than one caller's time.
+func TestFailoverRestsWhenTimeRunsOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := smtptest.NewServer(&smtptest.Options{Network: "pipe", Rules: []smtptest.Rule{
+			{On: smtptest.Connect, Do: smtptest.Hang},
+		}})
+		defer server.Close()
+		relay, err := smtp.NewRelay(server.URL(), &smtp.RelayOptions{Dialer: server, TLSConfig: server.ClientTLS()})
+		require.NoError(t, err)
+		defer func() { _ = relay.Close() }()
+		other := smtptest.NewRecorder()
+		transport := smtp.Failover(relay, other)
+		for i := range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			_, err = transport.Send(ctx, message("luis@example.net"))
+			cancel()
+			require.Equal(t, i == 0, errors.Is(err, context.DeadlineExceeded), err)
+			require.Equal(t, i, other.Len())
+		}
+	})
+}
+
+// TestFailoverKeepsDirectAwake holds that one dead domain does not move the mail
+// of all others.
+func TestFailoverKeepsDirectAwake(t *testing.T) {
+	t.Parallel()
+	direct := smtp.Route(func(_ *smtp.Message, to smtp.Recipient) smtp.Transport {
+		return failing(smtp.Deferred, smtp.PhaseConnect, 0)
+	})
+	tries := 0
+	counted := smtp.Route(func(*smtp.Message, smtp.Recipient) smtp.Transport { tries++; return direct })
+	transport := smtp.Failover(counted, smtptest.NewRecorder())
+	for range 3 {
+		_, err := transport.Send(t.Context(), message("luis@muerto.example"))
+		require.NoError(t, err)
+	}
+	require.Equal(t, 3, tries)
+}
+
+func TestFailoverForWhatAServerLacks(t *testing.T) {
+	t.Parallel()
+	server := smtptest.NewServer(&smtptest.Options{Without: []string{"SMTPUTF8"}})
+	defer server.Close()
+	relay, err := smtp.NewRelay(server.URL(), &smtp.RelayOptions{TLSConfig: server.ClientTLS()})
+	require.NoError(t, err)
+	defer func() { _ = relay.Close() }()
+	other := smtptest.NewRecorder()
+	_, err = smtp.Failover(relay, other).Send(t.Context(), message("ñoño@example.net"))
+	require.NoError(t, err)
+	require.Zero(t, server.Len())
+	require.Equal(t, 1, other.Len())
 }
 
 func TestFailoverStopsWithTheContext(t *testing.T) {
