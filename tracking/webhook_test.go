@@ -34,7 +34,7 @@ const (
 func TestSignature(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Unix(1614265330, 0).Sub(time.Now()))
+		time.Sleep(time.Until(time.Unix(1614265330, 0)))
 		header := http.Header{}
 		header.Set("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek")
 		header.Set("webhook-timestamp", "1614265330")
@@ -60,7 +60,7 @@ func TestSignature(t *testing.T) {
 			{"old", good, []string{hookSecret}, 5*time.Minute + time.Second, "", false},
 		} {
 			header.Set("webhook-signature", test.signature)
-			time.Sleep(time.Unix(1614265330, 0).Add(test.after).Sub(time.Now()))
+			time.Sleep(time.Until(time.Unix(1614265330, 0).Add(test.after)))
 			b := body
 			if test.body != "" {
 				b = []byte(test.body)
@@ -197,6 +197,7 @@ func TestWebhookRetries(t *testing.T) {
 				w := hook(t, &r, tracking.WebhookOptions{DeadLetter: &dead, Pauses: []time.Duration{10 * time.Second, time.Minute}})
 				require.NoError(t, w.Record(t.Context(), numbered(0, 1)))
 				time.Sleep(48 * time.Hour)
+				synctest.Wait()
 				require.Len(t, r.times, len(test.at))
 				for i, at := range test.at {
 					require.InDelta(t, at.Seconds(), r.times[i].Seconds(), at.Seconds()/10+0.01)
@@ -222,6 +223,7 @@ func TestWebhookManyEvents(t *testing.T) {
 		require.NoError(t, w.Record(t.Context(), numbered(0, 1000)))
 		require.ErrorIs(t, w.Record(t.Context(), numbered(1000, 1900)), tracking.ErrFull)
 		time.Sleep(48 * time.Hour)
+		synctest.Wait()
 		var got []int
 		for _, e := range r.events {
 			got = append(got, e.Attempt)
@@ -291,6 +293,7 @@ func TestWebhookCloseInTime(t *testing.T) {
 		require.ErrorIs(t, w.Close(ctx), context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(start))
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		require.ElementsMatch(t, numbers(0, 10), dead.all(), "those under way, too")
 	})
 }
