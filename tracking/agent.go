@@ -1,9 +1,6 @@
 package tracking
 
-import (
-	"strings"
-	"sync"
-)
+import "strings"
 
 // agent is what a user agent tells.
 type agent struct {
@@ -17,34 +14,18 @@ type agent struct {
 	proxied bool
 }
 
-const (
-	maxAgent  = 512
-	maxAgents = 4096
-)
+// maxAgent is how much of a user agent is looked at.
+const maxAgent = 512
 
-// agents remembers what it found out about user agents: few make most hits.
-type agents struct {
-	mu    sync.RWMutex // guards known
-	known map[string]*agent
-}
-
-// look returns what is known of a user agent. It retains no part of s.
-func (a *agents) look(s string) *agent {
+// agentOf returns what is known of a user agent. It retains no part of s.
+func (t *Tracker) agentOf(s string) *agent {
 	s = s[:min(len(s), maxAgent)]
-	a.mu.RLock()
-	found := a.known[s]
-	a.mu.RUnlock()
-	if found != nil {
-		return found
+	if a, known := t.agents.look(s); known {
+		return a
 	}
-	found = readAgent(strings.Clone(s))
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.known == nil || len(a.known) >= maxAgents {
-		a.known = make(map[string]*agent)
-	}
-	a.known[found.full] = found
-	return found
+	a := readAgent(strings.Clone(s))
+	t.agents.keep(a.full, a)
+	return a
 }
 
 func readAgent(s string) *agent {

@@ -81,7 +81,7 @@ func (b *builder) template() *Template {
 	b.op(op{kind: opCopy})
 	slices.Sort(b.fields)
 	b.measure()
-	b.t.recorder.labels.remember(&b.content)
+	b.t.recorder.label(&b.content)
 	return &Template{tracker: b.t, content: b.content}
 }
 

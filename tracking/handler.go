@@ -65,7 +65,7 @@ func (t *Tracker) click(w http.ResponseWriter, r *http.Request, rest string) {
 		return
 	}
 	h := w.Header()
-	h["Location"] = []string{asciiURL(link.url)}
+	h["Location"] = link.location
 	h["Cache-Control"] = noStore
 	h["X-Robots-Tag"] = noIndex
 	h["Referrer-Policy"] = noReferrer
@@ -73,17 +73,38 @@ func (t *Tracker) click(w http.ResponseWriter, r *http.Request, rest string) {
 	t.hit(r, hit{typ: Clicked, kind: token.kind, id: token.id, mailing: link.mailing, link: link.link, url: link.url})
 }
 
-func (t *Tracker) parseClick(rest string) (linkToken, recipientToken, error) {
+// destination is a verified link, with the value of the Location field.
+type destination struct {
+	linkToken
+	location []string
+}
+
+func (t *Tracker) parseClick(rest string) (*destination, recipientToken, error) {
 	l, r, _ := strings.Cut(rest, "/")
-	link, err := t.signer.parseLink(l)
+	link, err := t.parseLink(l)
 	if err != nil {
-		return linkToken{}, recipientToken{}, err
+		return nil, recipientToken{}, err
 	}
 	token, err := t.signer.parseRecipient(r, link.mailing)
 	if err == nil && !token.kind.binds() {
 		err = ErrBadToken
 	}
 	return link, token, err
+}
+
+// parseLink verifies a segment, unless it is known: all copies of a mailing have the
+// same few.
+func (t *Tracker) parseLink(segment string) (*destination, error) {
+	if known, ok := t.links.look(segment); ok {
+		return known, nil
+	}
+	link, err := t.signer.parseLink(segment)
+	if err != nil {
+		return nil, err
+	}
+	fresh := &destination{link, []string{asciiURL(link.url)}}
+	t.links.keep(strings.Clone(segment), fresh)
+	return fresh, nil
 }
 
 // pixel is a transparent GIF of one by one.
@@ -131,7 +152,7 @@ func (t *Tracker) hit(r *http.Request, h hit) {
 		return
 	}
 	h.client = t.opts.ClientIP(r)
-	h.agent = t.agents.look(r.UserAgent())
+	h.agent = t.agentOf(r.UserAgent())
 	h.signals = requestSignals(r)
 	t.recorder.add(h)
 }

@@ -595,7 +595,7 @@ func TestFlood(t *testing.T) {
 			if i%2 == 0 {
 				id = ID{0: 1, 12: byte(i >> 16), 13: byte(i >> 8), 14: byte(i)}
 			}
-			tracker.recorder.add(hit{typ: Clicked, kind: kindEngage, id: id, link: uint16(i), at: time.Now(), agent: tracker.agents.look(chrome)})
+			tracker.recorder.add(hit{typ: Clicked, kind: kindEngage, id: id, link: uint16(i), at: time.Now(), agent: tracker.agentOf(chrome)})
 		}
 		require.NoError(t, tracker.Close(t.Context()))
 		require.GreaterOrEqual(t, tracker.Dropped(), int64(extra))

@@ -48,7 +48,7 @@ func (t *Tracker) UnmarshalTemplate(b []byte) (*Template, error) {
 	case len(d.b) > 0:
 		return nil, fmt.Errorf("tracking: %d bytes behind the end of the template: %w", len(d.b), ErrBadTemplate)
 	}
-	t.recorder.labels.remember(&p.content)
+	t.recorder.label(&p.content)
 	return p, nil
 }
 

@@ -59,8 +59,9 @@ type recorder struct {
 	nets networks
 	seed maphash.Seed
 	seen seen
-	// labels are those of the templates.
-	labels labels
+	// labels are what templates of this process say about their mailings, so that
+	// hits can be labelled without asking anyone: anonymous ones have no other way.
+	labels cache[mailing, Mail]
 	spare  sync.Pool // of *settling
 	timer  *time.Timer
 	batch  *Batch
@@ -89,6 +90,11 @@ func newRecorder(opts *Options) *recorder {
 		busy:  make(chan struct{}, 1),
 		mails: make(map[mailKey]*settling),
 	}
+}
+
+// label remembers the labels of a template.
+func (r *recorder) label(c *content) {
+	r.labels.keep(c.mailing, Mail{Campaign: c.campaign, Stream: c.stream, Tenant: c.tenant, Tags: c.tags, Meta: c.meta})
 }
 
 // add takes a hit. It does not block.
@@ -268,7 +274,7 @@ func (r *recorder) policy(ctx context.Context, m *settling) Policy {
 // resolve finds out what is known of the mail.
 func (r *recorder) resolve(ctx context.Context, m *settling, mails map[mailing]Mail) Mail {
 	of := m.hits[0].mailing
-	label := r.labels.of(of)
+	label, _ := r.labels.look(of)
 	if r.opts.Resolve == nil {
 		return label
 	}

@@ -20,8 +20,10 @@ import (
 type Tracker struct {
 	opts     Options
 	signer   *signer
-	agents   agents
 	recorder *recorder
+	// links are verified segments of URLs, agents what user agents tell.
+	links  cache[string, *destination]
+	agents cache[string, *agent]
 	// ownPages says that the options give no pages.
 	ownPages bool
 	// base is the base URL without a trailing slash, prefix its path.
