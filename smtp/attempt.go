@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,10 +24,10 @@ func (p *pool) deliver(ctx context.Context, t *target, l *letter, rcpts []int, o
 			return connectError(err, t)
 		}
 		now, later := s.split(l, rcpts)
-		if err := s.fits(l, now); err != nil {
+		if misfits, err := s.misfits(l, now); err != nil {
 			p.release(s, 1, 0)
-			out.fail(now, err, s.again)
-			rcpts = later
+			out.fail(misfits, err, s.again)
+			rcpts = slices.DeleteFunc(rcpts, func(i int) bool { return slices.Contains(misfits, i) })
 			continue
 		}
 		left, stale := s.attempt(ctx, l, now, out)
@@ -76,8 +77,8 @@ func (s *session) split(l *letter, rcpts []int) (now, later []int) {
 	return now, later
 }
 
-// fits reports what the server lacks for l.
-func (s *session) fits(l *letter, rcpts []int) error {
+// misfits are the recipients to whom the server lacks what it takes to send l.
+func (s *session) misfits(l *letter, rcpts []int) ([]int, error) {
 	a := &s.abilities
 	var cause error
 	switch {
@@ -85,14 +86,17 @@ func (s *session) fits(l *letter, rcpts []int) error {
 		cause = ErrTooLarge
 	case !a.eightBit && l.facts.eightBit:
 		cause = ErrNeed8Bit
-	case !a.utf8 && l.utf8(rcpts):
+	case !a.utf8 && l.utf8(nil):
 		cause = ErrNeedUTF8
 	case l.message.TLS == TLSRequire && (!a.requireTLS || !s.first.TLSVerified):
 		cause = ErrNoRequireTLS
+	case !a.utf8 && l.utf8(rcpts):
+		cause = ErrNeedUTF8
+		rcpts = slices.DeleteFunc(slices.Clone(rcpts), func(i int) bool { return !l.to[i].utf8() })
 	default:
-		return nil
+		return nil, nil
 	}
-	return &Error{Phase: PhaseMail, Host: s.target.host, Err: cause, Class: ErrPermanent}
+	return rcpts, &Error{Phase: PhaseMail, Host: s.target.host, Err: cause, Class: ErrPermanent}
 }
 
 func (p *pool) newTransaction(ctx context.Context, l *letter, rcpts []int) *transaction {
@@ -135,7 +139,7 @@ func (s *session) attempt(ctx context.Context, l *letter, rcpts []int, out *Resu
 		return nil, false
 	}
 	defer s.pool.recycle(t)
-	return s.describe(t, out), t.stale()
+	return s.describe(t, out), t.stale() && ctx.Err() == nil
 }
 
 // stale reports whether t came to nothing because its session was at its end.
@@ -186,24 +190,51 @@ func (s *session) look(t *transaction) (events []traceEvent, over, pour bool) {
 	return events, t.done, t.data == dataWanted && !t.done
 }
 
-// abandon gives t up for its caller, unless it is done or has been handed over.
+// abandon gives t up for its caller, unless it is done or has been written. One
+// that is alone takes its connection along, and is soon done.
 func (s *session) abandon(t *transaction, cause error) (Phase, bool) {
 	s.mu.Lock()
 	defer s.unlock()
 	phase := s.phase(t)
 	switch {
-	case t.done || t.end > 0 && t.end <= s.handed:
+	case t.done || t.end > 0 && t.end <= s.sent:
 		return "", false
 	case t.next == 0 && s.unqueue(t):
 	case len(s.flight) == 1:
 		s.failLocked(cause)
+		return "", false
+	case s.retract(t):
 	case t.end > 0:
-		return "", false // its octets wait in a row with those of others
+		return "", false // a part of it is out, and others are in flight
 	default:
 		t.abandoned = true
 		s.advance()
 	}
 	return phase, true
+}
+
+// retract takes a whole transaction back out of the output.
+func (s *session) retract(t *transaction) bool {
+	if t.end == 0 || t.start < s.handed {
+		return false
+	}
+	size := t.end - t.start
+	s.out = slices.Delete(s.out, int(t.start-s.handed), int(t.end-s.handed))
+	s.expected.remove(t)
+	for e := range s.expected.all() {
+		if e.end > t.start {
+			e.end -= size
+		}
+	}
+	for _, other := range s.flight {
+		if other.start > t.start {
+			other.start -= size
+			other.end = max(0, other.end-size)
+		}
+	}
+	s.finish(t)
+	s.dirty = true // its RSET may have gone with it
+	return true
 }
 
 // unqueue takes back a transaction that has not begun.

@@ -414,3 +414,13 @@ func TestLMTPConnectionLost(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, "accepted, indeterminate, rejected", statuses(result))
 }
+
+// TestOneRecipientNeedsUTF8: who does not need it gets the message all the same.
+func TestOneRecipientNeedsUTF8(t *testing.T) {
+	t.Parallel()
+	server := newWireServer(t, func(p *wire) { p.greet(); p.serve(accept) })
+	result, err := newRelay(t, server, smtp.RelayOptions{}).Send(t.Context(),
+		letter(hello, "luis@example.com", "josé@example.com", "eva@example.com"))
+	require.ErrorIs(t, err, smtp.ErrNeedUTF8)
+	require.Equal(t, "accepted, rejected, accepted", statuses(result))
+}

@@ -71,6 +71,11 @@ func (q *expectations) pop() (expected, bool) {
 	return e, true
 }
 
+// remove drops what is expected for t.
+func (q *expectations) remove(t *transaction) {
+	q.list = append(q.list[:q.head], slices.DeleteFunc(q.list[q.head:], func(e expected) bool { return e.t == t })...)
+}
+
 func (q *expectations) all() iter.Seq[*expected] {
 	return func(yield func(*expected) bool) {
 		for i := q.head; i < len(q.list); i++ {
@@ -121,7 +126,7 @@ func (s *session) begin() bool {
 		return false
 	}
 	s.queue = slices.Delete(s.queue, 0, 1)
-	t.first = s.begun == 0
+	t.first, t.start = s.begun == 0, s.handed+int64(len(s.out))
 	s.begun++
 	s.flight = append(s.flight, t)
 	s.current = t
@@ -404,7 +409,7 @@ func (s *session) judgeMessage(t *transaction, e expected, raw rawReply) error {
 		}
 	}
 	if raw.positive() {
-		s.clean++
+		t.taken = true
 		s.proven = s.chunked()
 	} else if s.chunked() {
 		s.dirty = true // RFC 3030, section 4.2
@@ -418,6 +423,9 @@ func (s *session) finish(t *transaction) {
 	s.flight = slices.Delete(s.flight, i, i+1)
 	if t.end == 0 && t.mail.Code == 0 {
 		s.dirty = true
+	}
+	if t.taken {
+		s.clean++
 	}
 	s.freed++
 	t.done = true

@@ -62,6 +62,7 @@ type pool struct {
 
 // poolHost is the sessions to one target, and those who wait for one.
 type poolHost struct {
+	key      targetKey
 	sessions []*session // may get work
 	dialing  int
 	waiting  []*waiter
@@ -132,7 +133,7 @@ func (p *pool) acquire(ctx context.Context, t *target, n need) (*session, error)
 func (p *pool) host(key targetKey) *poolHost {
 	h := p.hosts[key]
 	if h == nil {
-		h = &poolHost{window: 1}
+		h = &poolHost{key: key, window: 1}
 		p.hosts[key] = h
 	}
 	return h
@@ -146,7 +147,7 @@ func (p *pool) pick(h *poolHost, n need) *session {
 	}
 	var best *session
 	for _, s := range slices.Backward(h.sessions) {
-		if s.exclusive || s.spent.Load() || s.load >= p.room(h, s) || n.alone && s.load > 0 {
+		if s.exclusive || s.spent.Load() || p.sated(s) || s.load >= p.room(h, s) || n.alone && s.load > 0 {
 			continue
 		}
 		if best == nil || s.load < best.load {
@@ -191,7 +192,7 @@ func (p *pool) dial(ctx context.Context, t *target, h *poolHost, n need) (*sessi
 	}
 	if err != nil {
 		p.serve(h)
-		p.forget(t.targetKey, h)
+		p.forget(h)
 		return nil, err
 	}
 	s.pool, s.host = p, h
@@ -281,11 +282,16 @@ func (p *pool) release(s *session, n, accepted int) {
 
 // worn reports whether s shall get no more work.
 func (p *pool) worn(s *session) bool {
+	return p.closed || p.sated(s) || time.Since(s.first.Started) >= p.options.MaxAge
+}
+
+// sated reports whether s has carried as many messages as it may.
+func (p *pool) sated(s *session) bool {
 	most := s.abilities.mailMax
 	if p.options.MaxMessages > 0 && (most == 0 || p.options.MaxMessages < most) {
 		most = p.options.MaxMessages
 	}
-	return p.closed || most > 0 && s.served >= most || time.Since(s.first.Started) > p.options.MaxAge
+	return most > 0 && s.served >= most
 }
 
 // grow widens the window after clean answers, the slower the more often it had to
@@ -314,6 +320,15 @@ func (p *pool) withdraw(s *session) {
 	}
 }
 
+// leaveAt is when s, which is idle now, will have been so for too long, or be too old.
+func (p *pool) leaveAt(s *session) time.Time {
+	idle, old := time.Now().Add(p.options.IdleTimeout), s.first.Started.Add(p.options.MaxAge)
+	if old.Before(idle) {
+		return old
+	}
+	return idle
+}
+
 // retire withdraws s if it is idle, and reports whether it was.
 func (p *pool) retire(s *session) bool {
 	p.mu.Lock()
@@ -336,7 +351,7 @@ func (p *pool) remove(s *session) {
 	p.withdraw(s)
 	delete(p.sessions, s)
 	p.serve(s.host)
-	p.forget(s.target.targetKey, s.host)
+	p.forget(s.host)
 	if p.closed {
 		close(p.changed)
 		p.changed = make(chan struct{})
@@ -345,9 +360,9 @@ func (p *pool) remove(s *session) {
 
 // forget drops a host that nobody uses. One that misbehaved is remembered as long
 // as it has sessions. p.mu is held.
-func (p *pool) forget(key targetKey, h *poolHost) {
-	if len(h.sessions)+h.dialing+len(h.waiting) == 0 && p.hosts[key] == h {
-		delete(p.hosts, key)
+func (p *pool) forget(h *poolHost) {
+	if len(h.sessions)+h.dialing+len(h.waiting) == 0 && p.hosts[h.key] == h {
+		delete(p.hosts, h.key)
 	}
 }
 

@@ -588,3 +588,57 @@ func TestCancelHarmsNobody(t *testing.T) {
 		})
 	}
 }
+
+// TestCancelOfWhatWaits: a caller that cancels while its message waits behind those
+// of others, which the server does not read, goes at once and leaves no trace.
+func TestCancelOfWhatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var box inbox
+		resume := make(chan struct{})
+		stop := false
+		server := newWireServer(t, func(p *wire) {
+			p.greet("PIPELINING", "CHUNKING")
+			p.serve(strictly(func(command, body string) string {
+				if stop {
+					<-resume
+				}
+				return box.answer(command, body)
+			}))
+		})
+		relay := newRelay(t, server, smtp.RelayOptions{Pool: smtp.PoolOptions{MaxConns: 1}})
+		for range 8 {
+			_, err := relay.Send(t.Context(), letter(hello))
+			require.NoError(t, err)
+		}
+		stop = true
+		var wg sync.WaitGroup
+		for i := range 6 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%2+1)*time.Minute)
+			wg.Go(func() {
+				defer cancel()
+				result, err := relay.Send(ctx, letter(hello+fmt.Sprint(i)+"\r\n"))
+				switch i {
+				case 2, 4:
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					require.Equal(t, "not tried", statuses(result))
+				case 0:
+					require.Equal(t, "indeterminate", statuses(result), "it was on its way")
+				default:
+					require.NoError(t, err)
+				}
+			})
+			synctest.Wait()
+		}
+		time.Sleep(100 * time.Second)
+		stop = false
+		close(resume)
+		wg.Wait()
+		all := strings.Join(box.all(), "")
+		require.Equal(t, 4, len(box.all())-8)
+		for _, sent := range []string{"0", "1", "3", "5"} {
+			require.Equal(t, 1, strings.Count(all, hello+sent+"\r\n"))
+		}
+		require.Equal(t, 1, server.dialed())
+	})
+}

@@ -292,7 +292,7 @@ func (s *session) schedule() {
 		s.due = true
 		s.deadline = time.Now().Add(s.patience(e.kind))
 	case e == nil && len(s.flight)+len(s.queue) == 0:
-		s.deadline = time.Now().Add(s.pool.options.IdleTimeout)
+		s.deadline = s.pool.leaveAt(s)
 	}
 	_ = s.conn.SetReadDeadline(s.deadline)
 }

@@ -25,9 +25,11 @@ type transaction struct {
 
 	data      dataState
 	noData    Reply // the refusal of DATA, or of a chunk that was not the last
+	start     int64 // where in the session's output the transaction starts
 	end       int64 // where in the session's output the message ends; 0: not yet put there
 	sentAll   bool  // nothing is left to send
 	abandoned bool  // the caller of Send has gone
+	taken     bool  // accepted for a recipient
 
 	done   bool
 	failed *Error // the session broke
