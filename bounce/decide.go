@@ -19,7 +19,7 @@ func (p *parser) decide() {
 		r.Kind = KindChallenge
 	case p.isBounce():
 		r.Kind = KindBounce
-		if delays.in(p.prose) || delays.in(r.Subject) {
+		if delays.in(p.lead()) || delays.in(r.Subject) {
 			r.Kind = KindDelay
 		}
 	case p.isAutoReply():
@@ -70,7 +70,7 @@ func (p *parser) isBounce() bool {
 	if p.status || len(p.failed) > 0 || p.head.multipart && !strings.EqualFold(p.head.reportType, "disposition-notification") {
 		return true
 	}
-	said := count(failing.in(p.prose), headings.in(r.Subject), r.Agent != "", containsFold(p.prose, "final-recipient:"))
+	said := count(failing.in(p.lead()), headings.in(r.Subject), r.Agent != "", containsFold(p.lead(), "final-recipient:"))
 	automatic := p.head.autoSubmitted != "" && !hasPrefixFold(p.head.autoSubmitted, "no")
 	other := count(p.head.daemon, p.head.nullPath, automatic, p.returned != "")
 	switch {
@@ -78,12 +78,12 @@ func (p *parser) isBounce() bool {
 		return false
 	case p.forwarded && r.Agent != "":
 		return true
-	case p.head.answers && !p.head.daemon:
-		return false
+	case p.head.answers && !p.head.daemon: // people quote
+		return said > 2 && r.Agent != "" && !strings.Contains(p.prose, "\n>")
 	case p.head.daemon:
 		return said+other > 1
 	case p.head.autoReply, automatic && hasPrefixFold(p.head.autoSubmitted, "auto-replied") && r.Agent == "":
-		return said > 1 // people quote
+		return said > 1
 	case said > 1 && r.Agent != "":
 		return true
 	}
@@ -119,7 +119,7 @@ func (p *parser) isChallenge() bool {
 		return false
 	}
 	return (p.head.answers || p.head.autoSubmitted != "" || p.head.nullPath || containsFold(p.report.Subject, "re:") || containsFold(p.report.Subject, "confirm")) &&
-		p.head.precedence == "" && challenges.in(p.prose)
+		p.head.precedence == "" && challenges.in(p.lead())
 }
 
 // absences are subjects of automatic replies.

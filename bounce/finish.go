@@ -1,6 +1,8 @@
 package bounce
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -426,8 +428,8 @@ func (p *parser) settle(r *Recipient) {
 	case len(r.Reply.Text) > 100:
 	case containsFold(r.Reply.Text, "service unavailable"):
 		r.Reply.Text = p.mailerSaid(text) + r.Reply.Text
-	case containsFold(r.Reply.Text, "user unknown"): // QUIRK: KDDI says so of every failure
-		r.Reply.Text = p.sentence("the user(s) account is ") + r.Reply.Text
+	case len(p.report.Recipients) == 1 && containsFold(r.Reply.Text, "user unknown"): // QUIRK: KDDI says so of every failure
+		r.Reply.Text = p.limitedAccount() + r.Reply.Text
 	}
 	r.Reply.MX = r.RemoteMTA
 	// The reply is nearer to the truth than what the reporting server made of it.
@@ -467,12 +469,12 @@ func readReply(text string) Reply {
 // one that only says that it took too long what came before.
 func (p *parser) complete(text string) string {
 	if len(text) > 4 && text[3] == '-' && strings.IndexByte(text, '\n') < 0 {
-		if i := strings.Index(p.prose, text); i >= 0 {
+		if i := strings.Index(p.lead(), text); i >= 0 {
 			return replyLines(p.prose[i:])
 		}
 	}
 	if i := codeStart(text); i >= 0 && strings.HasPrefix(text[min(len(text), i+5):], ".4.7") {
-		rest := p.prose[strings.Index(p.prose, text)+1:]
+		rest := p.lead()[strings.Index(p.lead(), text)+1:]
 		for range 4 {
 			reply, ahead := findReply(rest)
 			if reply == "" {
@@ -487,9 +489,11 @@ func (p *parser) complete(text string) string {
 	return text
 }
 
-// sentence is the line of the prose that holds a phrase; empty if none does.
-func (p *parser) sentence(phrase string) string {
-	i := indexFold(p.prose, phrase)
+// limitedAccount is the sentence in which KDDI tells the reason, before a reply that
+// says the same of every failure.
+func (p *parser) limitedAccount() string {
+	const phrase = "the user(s) account is "
+	i := indexFold(p.lead(), phrase)
 	if i < 0 {
 		return ""
 	}
@@ -497,10 +501,13 @@ func (p *parser) sentence(phrase string) string {
 	return line[:min(len(line), maxExcerpt)] + "\n"
 }
 
+// lead is the part of the prose that is searched for each recipient.
+func (p *parser) lead() string { return p.prose[:min(len(p.prose), 16<<10)] }
+
 // mailerSaid is the line before a reply of the prose, if a mailer wrote it: Sendmail
 // itself says of every failure of one that the service is unavailable.
 func (p *parser) mailerSaid(reply string) string {
-	i := strings.Index(p.prose, reply)
+	i := strings.Index(p.lead(), reply)
 	if i <= 0 || p.prose[i-1] != '\n' {
 		return ""
 	}
@@ -582,64 +589,58 @@ func (p *parser) finishDisposition() {
 // hostIn is the server that the words before a reply name.
 func hostIn(ahead string) string {
 	ahead = ahead[max(0, len(ahead)-512):]
-	for _, lead := range [...]string{"host ", "talking to ", "server <", "server ", "host: ", "connected to "} {
-		i := lastFold(ahead, lead)
-		if i < 0 {
-			continue
+	for end := len(ahead); end > 0; {
+		lead, at := hostWords.last(ahead[:end])
+		if at < 0 {
+			break
 		}
-		name := ahead[i+len(lead):]
+		name := ahead[at:]
 		if j := strings.IndexAny(name, " \t\n[(<>,:"); j >= 0 {
 			name = name[:j]
 		}
 		if name = strings.TrimRight(name, "."); strings.IndexByte(name, '.') > 0 {
 			return name
 		}
+		end = at - len(lead)
 	}
 	return ""
 }
 
-func lastFold(s, phrase string) int {
-	for i := len(s) - len(phrase); i >= 0; i-- {
-		if equalFold(s[i:i+len(phrase)], phrase) {
-			return i
-		}
-	}
-	return -1
-}
+// hostWords stand before the name of a server.
+var hostWords = newWordlist("host ", "talking to ", "server <", "server ", "host: ", "connected to ")
 
 // commandWords tell the command that a reply answers, in the words of the agents.
-var commandWords = []struct {
-	phrase  string
-	command Command
-}{
-	{"after rcpt to", Rcpt},
-	{"after mail from", Mail},
-	{"after end of data", EndOfData},
-	{"end of data", EndOfData},
-	{"after initial connection", Connect},
-	{"initial connection", Connect},
-	{"after helo", Hello},
-	{"after ehlo", Hello},
-	{"after data", Data},
-	{"our rcpt to", Rcpt},
-	{"our mail from", Mail},
-	{"our final data", EndOfData},
-	{"our data", Data},
-	{"does not like recipient", Rcpt},
-	{"sender was rejected", Mail},
-	{"failed after i sent the message", EndOfData},
-	{"for text command", EndOfData},
-	{"for rcpt command", Rcpt},
-	{"for mail command", Mail},
-	{"after rcpt command", Rcpt},
-	{"following rcpt command", Rcpt},
-	{"smtp:rcpt", Rcpt},
-	{">>> rcpt", Rcpt},
-	{">>> mail", Mail},
-	{">>> data", EndOfData},
-	{"sent <<< rcpt", Rcpt},
-	{"sent <<< mail", Mail},
+var commandWords = map[string]Command{
+	"after rcpt to":                   Rcpt,
+	"after mail from":                 Mail,
+	"after end of data":               EndOfData,
+	"end of data":                     EndOfData,
+	"after initial connection":        Connect,
+	"initial connection":              Connect,
+	"after helo":                      Hello,
+	"after ehlo":                      Hello,
+	"after data":                      Data,
+	"our rcpt to":                     Rcpt,
+	"our mail from":                   Mail,
+	"our final data":                  EndOfData,
+	"our data":                        Data,
+	"does not like recipient":         Rcpt,
+	"sender was rejected":             Mail,
+	"failed after i sent the message": EndOfData,
+	"for text command":                EndOfData,
+	"for rcpt command":                Rcpt,
+	"for mail command":                Mail,
+	"after rcpt command":              Rcpt,
+	"following rcpt command":          Rcpt,
+	"smtp:rcpt":                       Rcpt,
+	">>> rcpt":                        Rcpt,
+	">>> mail":                        Mail,
+	">>> data":                        EndOfData,
+	"sent <<< rcpt":                   Rcpt,
+	"sent <<< mail":                   Mail,
 }
+
+var commandPhrases = newWordlist(slices.Sorted(maps.Keys(commandWords))...)
 
 // commandIn is the command that the words before a reply name last.
 func commandIn(ahead string) Command {
@@ -649,11 +650,6 @@ func commandIn(ahead string) Command {
 			ahead = ahead[strings.LastIndexByte(ahead[:i], '\n')+1:]
 		}
 	}
-	last, command := -1, AnyCommand
-	for _, w := range commandWords {
-		if i := lastFold(ahead, w.phrase); i > last {
-			last, command = i, w.command
-		}
-	}
-	return command
+	phrase, _ := commandPhrases.last(ahead)
+	return commandWords[phrase]
 }

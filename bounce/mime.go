@@ -58,7 +58,6 @@ func (s *splitter) split(header, body string, offset, depth int) {
 		p.mediaType = "text/plain"
 	}
 	if len(s.parts) == maxParts {
-		s.problems.add(offset, "more than %d parts", maxParts)
 		return
 	}
 	s.parts = append(s.parts, p)
@@ -132,6 +131,9 @@ func (s *splitter) splitMultipart(p *part, boundary string, depth int) {
 		}
 		header, body := cutHeader(entity)
 		s.split(header, body, offset, depth+1)
+	}
+	if rest != "" {
+		s.problems.add(p.offset+len(p.body)-len(rest), "more than %d parts", maxParts)
 	}
 }
 

@@ -40,6 +40,7 @@ func Parse(r io.Reader) (*Report, error) {
 	}
 	p.parse(text)
 	p.report.Problems = p.problems.list
+	p.report.detach()
 	return p.report, nil
 }
 

@@ -209,7 +209,8 @@ func whose(before string) int {
 		}
 		return 1
 	}
-	to, from := toWords.last(before), fromWords.last(before)
+	_, to := toWords.last(before)
+	_, from := fromWords.last(before)
 	switch {
 	case from > to:
 		return -1

@@ -43,12 +43,12 @@ func (w *wordlist) in(s string) bool {
 // begins says whether s begins with a phrase.
 func (w *wordlist) begins(s string) bool { return s != "" && w.at(s) != "" }
 
-// last is where the last phrase in s ends; -1 if none is in it.
-func (w *wordlist) last(s string) int {
+// last is the last phrase in s, and where it ends; -1 if none is in it.
+func (w *wordlist) last(s string) (phrase string, end int) {
 	for i := len(s) - 1; i >= 0; i-- {
 		if p := w.at(s[i:]); p != "" {
-			return i + len(p)
+			return p, i + len(p)
 		}
 	}
-	return -1
+	return "", -1
 }
