@@ -101,7 +101,9 @@ func (g *guard) divert(ctx context.Context, m *Message, others []int, result *Re
 	}
 	diverted := *m
 	diverted.To = []Recipient{{Addr: g.redirect}}
-	diverted.Content = prefixed{fields.Bytes(), m.Content}
+	if m.Content != nil { // next knows what to say of that
+		diverted.Content = prefixed{fields.Bytes(), m.Content}
+	}
 	sent, _ := g.next.Send(ctx, &diverted)
 	for _, n := range others {
 		result.Recipients[n] = sent.Recipients[0]

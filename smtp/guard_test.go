@@ -119,6 +119,14 @@ func TestGuardDeclaresTheSize(t *testing.T) {
 	require.EqualValues(t, -1, next.size)
 }
 
+func TestGuardLeavesNoContentToOthers(t *testing.T) {
+	t.Parallel()
+	m := message("a@malo.test")
+	m.Content = nil
+	_, err := guard(t, smtptest.NewRecorder(), "buzon@example.com").Send(t.Context(), m)
+	require.ErrorIs(t, err, smtp.ErrBadContent)
+}
+
 func TestGuardRefusesBadOptions(t *testing.T) {
 	t.Parallel()
 	_, err := smtp.Guard(nil, &smtp.GuardOptions{Allow: []string{"example.com"}, Redirect: "nadie"})
