@@ -51,6 +51,7 @@ type compiler struct {
 	phrases *phrases
 	slots   map[string]uint16 // a phrase: its slot
 	names   map[string]struct{}
+	current string // the name of the rule that is added
 	errs    []error
 }
 
@@ -82,6 +83,7 @@ func countSuffixes() (n int) {
 
 // add compiles one rule.
 func (c *compiler) add(r Rule, host bool) {
+	c.current = r.Name
 	compiled, err := c.compile(r, host)
 	if err != nil {
 		c.errs = append(c.errs, fmt.Errorf("bounce: rule %q: %w", r.Name, err))
@@ -197,7 +199,7 @@ func (c *compiler) slot(key string, phrases []string) uint16 {
 	c.slots[key] = slot
 	for _, p := range phrases {
 		if err := c.phrases.add(groups(p), slot); err != nil {
-			c.errs = append(c.errs, fmt.Errorf("bounce: phrase %q: %w", p, err))
+			c.errs = append(c.errs, fmt.Errorf("bounce: rule %q: phrase %q: %w", c.current, strings.TrimSpace(p), err))
 		}
 	}
 	return slot
@@ -243,23 +245,30 @@ func alternatives(phrase string) int {
 }
 
 func checkPhrase(p string) error {
-	depth := 0
-	for _, c := range p {
-		depth += strings.Count("(", string(c)) - strings.Count(")", string(c))
-		if depth < 0 || depth > 1 {
-			break
-		}
-	}
-	if depth != 0 {
-		return fmt.Errorf("phrase %q: parentheses do not match, or nest", p)
-	}
 	if strings.ContainsAny(p, "{}") && !knownSynonyms(p) {
 		return fmt.Errorf("phrase %q: unknown word list in braces", p)
 	}
-	if n := alternatives(p); n > maxAlternatives {
-		return fmt.Errorf("phrase %q has %d alternatives; %d are too many", p, n, maxAlternatives)
+	for part := range strings.SplitSeq(p, "&") {
+		if !balanced(part) {
+			return fmt.Errorf("phrase %q: parentheses do not match, nest, or hold an &", p)
+		}
+		if n := alternatives(part); n > maxAlternatives {
+			return fmt.Errorf("phrase %q has %d alternatives; more than %d are too many", p, n, maxAlternatives)
+		}
 	}
 	return nil
+}
+
+// balanced reports whether parentheses match and do not nest.
+func balanced(s string) bool {
+	open := false
+	for _, c := range s {
+		if c == '(' && open || c == ')' && !open {
+			return false
+		}
+		open = c == '(' || open && c != ')'
+	}
+	return !open
 }
 
 func knownSynonyms(p string) bool {

@@ -93,9 +93,10 @@ func (m *matcher) excerpts(text string, slot uint16) (parts []string) {
 	for x, ok := w.next(); ok; x, ok = w.next() {
 		from := at
 		at = m.step(at, x)
-		if at != from || !x.number && m.dictionary.find(x.hash) != skipped {
-			starts = append(starts, x.start)
+		if at == from && (x.number || m.dictionary.find(x.hash) == skipped) {
+			continue
 		}
+		starts = append(starts, x.start)
 		if d := m.depth(at, slot); d > 0 && d <= len(starts) {
 			parts = append(parts, text[starts[len(starts)-d]:x.end])
 		}

@@ -8,6 +8,7 @@ var languages = []Rule{
 	{Name: "es-unknown", Reason: BadMailbox, Text: []string{"{buzon} (no existe|inexistente|desconocido|desconocida|no encontrado|no encontrada|no valido|no valida|invalido|invalida|incorrecto|incorrecta|no registrado|erroneo)", "no existe (usuario|cuenta|buzon|direccion|destinatario|correo)", "{buzon} & no existe", "usuario desconocido", "no existe", "no se encuentra (usuario|cuenta|buzon|destinatario)", "no se (encontro|pudo encontrar|ha encontrado)"}, Unless: []string{"remitente", "dominio"}},
 	{Name: "es-sender", Reason: SenderRejected, Text: []string{"remitente & (rechazado|invalido|desconocido|bloqueado|no valido|no permitido|no existe|denegado)"}},
 	{Name: "es-domain", Reason: BadDomain, Text: []string{"dominio & (no existe|desconocido|inexistente|no encontrado|no valido|invalido)"}},
+	{Name: "es-blocked", Reason: IPBlocked, Text: []string{"lista negra", "listas negras", "ip (bloqueada|bloqueado|rechazada)"}},
 	{Name: "es-refused", Reason: Policy, Text: []string{"rechazado", "rechazada", "acceso denegado", "no permitido", "no autorizado"}},
 	// Portuguese.
 	{Name: "pt-full", Reason: MailboxFull, Text: []string{"{caixa} (cheia|cheio|lotada|lotado|excedida|excedeu|esgotada|sem espaco|acima)", "caixa & (cheia|lotada)", "quota & (excedida|excedeu)", "cota & (excedida|excedeu)", "sem espaco", "limite & (excedido|espaco)"}},
@@ -42,14 +43,17 @@ var languages = []Rule{
 	{Name: "it-unknown", Reason: BadMailbox, Text: []string{"{casella} (sconosciuto|sconosciuta|inesistente|non esiste|non trovato|non trovata|non valido|non valida|errato|errata|non esistente|non presente)", "{casella} & non esiste", "non esiste", "utente sconosciuto"}, Unless: []string{"mittente", "dominio"}},
 	{Name: "it-sender", Reason: SenderRejected, Text: []string{"mittente & (rifiutato|sconosciuto|non valido|bloccato|non esiste|non autorizzato)"}},
 	{Name: "it-domain", Reason: BadDomain, Text: []string{"dominio & (sconosciuto|inesistente|non esiste|non trovato)"}},
+	{Name: "it-blocked", Reason: IPBlocked, Text: []string{"lista nera", "liste nere"}},
 	{Name: "it-refused", Reason: Policy, Text: []string{"rifiutato", "rifiutata", "non consentito", "accesso negato", "respinto", "respinta"}},
 	// Dutch and the Nordic languages.
 	{Name: "nl-full", Reason: MailboxFull, Text: []string{"{box-north} (vol|full|fuld|fullt|taynna)", "(mailbox|postvak) vol"}},
 	{Name: "nl-unknown", Reason: BadMailbox, Text: []string{"{box-north} (onbekend|bestaat niet|niet gevonden|ongeldig|niet bekend|okand|finns inte|finns ej|saknas|ukjent|finnes ikke|ikke funnet|ukendt|findes ikke|eksisterer ikke|tuntematon|ei loydy|ei ole olemassa)", "(onbekende|okand|ukjent|ukendt|tuntematon) (gebruiker|ontvanger|adres|mottagare|anvandare|mottaker|bruker|modtager|bruger|kayttaja|vastaanottaja)", "bestaat niet", "finns inte", "finnes ikke", "findes ikke", "eksisterer ikke"}},
+	{Name: "nl-blocked", Reason: IPBlocked, Text: []string{"zwarte lijst"}},
 	{Name: "nl-disabled", Reason: MailboxDisabled, Text: []string{"{box-north} (geblokkeerd|uitgeschakeld|niet actief|opgeheven|inaktiverad|sperrad|avstangt|deaktivert|deaktiveret|suljettu)"}},
 	// Polish, Czech, Hungarian, Romanian.
 	{Name: "pl-full", Reason: MailboxFull, Text: []string{"{skrzynka} (pelna|pelne|przepelniona|przepelnione|przekroczona)", "skrzynka & (pelna|przepelniona)", "przekroczony limit", "przekroczono & (limit|pojemnosc)", "schranka & (plna|preplnena)", "postafiok & (megtelt|tele)", "megtelt", "casuta & plina"}},
 	{Name: "pl-unknown", Reason: BadMailbox, Text: []string{"{skrzynka} (nie istnieje|nieznany|nieznana|nieznane|nie znaleziony|nie znaleziono|niepoprawny|nieprawidlowy|nie zostal znaleziony)", "{skrzynka} & nie istnieje", "nie istnieje", "nie ma takiego (uzytkownika|konta|adresu)", "brak (uzytkownika|takiego|konta|skrzynki)", "{box-slav} (neexistuje|nenalezen|nezname|neznamy|nenalezena|nem letezik|ismeretlen|nem talalhato|necunoscut|nu exista|inexistent|ne postoji|nepoznat)", "neexistuje", "nem letezik", "nu exista", "ne postoji"}, Unless: []string{"nadawca", "odosielatel", "odesilatel", "felado", "domena"}},
+	{Name: "pl-blocked", Reason: IPBlocked, Text: []string{"czarnej liscie", "czarna lista", "czarnej listy"}},
 	{Name: "pl-disabled", Reason: MailboxDisabled, Text: []string{"{skrzynka} (zablokowane|zablokowana|nieaktywne|nieaktywna|zawieszone|zawieszona|wylaczone|wylaczona|usuniete|usunieta)"}},
 	// Russian and Ukrainian.
 	{Name: "ru-full", Reason: MailboxFull, Text: []string{"{yashchik} (переполнен|переполнена|полон|заполнен)", "переполнен", "переполнена", "превышена квота", "квота превышена", "превышен (размер|лимит) (ящика|почтового|квоты)", "переповнена"}},

@@ -8,6 +8,7 @@ var servers = []Rule{
 	{Name: "postfix-null-mx", Reason: BadDomain, Verdict: Soft, Action: Retry, Text: []string{"malformed or unexpected name server reply"}},
 	{Name: "postfix-dns-later", Reason: Network, Text: []string{"name service error", "dns error", "host not found try again", "domain name not found try again"}, Unless: []string{"sender address", "nxdomain", "null mx"}},
 	{Name: "postfix-refused", Reason: LowReputation, Text: []string{"refused to talk to me"}, Unless: []string{"blocked", "blacklisted", "listed"}},
+	{Name: "postfix-lookup", Reason: System, Text: []string{"temporary lookup failed"}},
 	{Name: "postfix-verifying", Reason: System, Text: []string{"address verification in progress", "unverified address & (timed out|refused|greylisted|lost connection|try again|temporarily)", "unverified recipient & (timed out|refused|greylisted|lost connection|try again|temporarily)"}},
 	{Name: "postfix-sender", Reason: SenderRejected, Text: []string{"sender address rejected"}, Unless: []string{"greylisted", "spf", "dkim", "dmarc", "rate", "throttled"}},
 	{Name: "hello-refused", Reason: LowReputation, Code: "421", Commands: []Command{Connect, Hello}, Text: []string{"service not available"}},
@@ -15,6 +16,7 @@ var servers = []Rule{
 
 	// Exim and cPanel.
 	{Name: "exim-verify", Reason: BadMailbox, Text: []string{"account or domain may not exist they may be blacklisted"}, Unless: []string{"sender verify", "sender verification", "verification failed for"}},
+	{Name: "exim-callout", Reason: SenderRejected, Text: []string{"callout verification failed"}, Unless: noSuchUser},
 	{Name: "exim-all-failing", Reason: Network, Text: []string{"all hosts & have been failing for", "hosts for & failing for long time"}},
 	{Name: "exim-defers", Reason: RateLimited, Text: []string{"max defers and failures per hour", "max mail per hour"}},
 	{Name: "exim-no-service", Reason: BadDomain, Text: []string{"mx or srv record indicated no smtp service", "host with no mailserver"}},
