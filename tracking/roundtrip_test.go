@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	netmail "net/mail"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -211,4 +212,56 @@ func ExampleParseKeys() {
 	keys, err := tracking.ParseKeys("2:" + secret + ",1:" + secret)
 	fmt.Println(keys, err)
 	// Output: [key 2 key 1] <nil>
+}
+
+func ExampleTracker_Identify() {
+	tracker, err := tracking.New("https://t.tienda.example", []tracking.Key{tracking.NewKey(1)}, &tracking.Options{ReturnPath: "rebotes.tienda.example"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	template, err := tracker.Compile(&tracking.Message{From: netmail.Address{Address: "hola@tienda.example"}, Subject: "Hola", Text: "Hola"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	id := tracking.NewID()
+	_, envelope, err := template.Append(nil, &tracking.Recipient{ID: id, To: netmail.Address{Address: "ana@example.com"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// A server returns the mail to the reverse-path.
+	returned, err := tracker.Identify(envelope.ReturnPath)
+	fmt.Println(returned == id, err)
+	_, err = tracker.Identify("b+forged@rebotes.tienda.example")
+	fmt.Println(err)
+	// Output:
+	// true <nil>
+	// tracking: "b+forged@rebotes.tienda.example": not a token of ours
+}
+
+func ExampleTrustProxies() {
+	clientIP := tracking.TrustProxies(netip.MustParsePrefix("10.0.0.0/8"))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.RemoteAddr = "10.0.0.1:4711"
+	r.Header.Set("X-Forwarded-For", "192.0.2.1, 198.51.100.7")
+	fmt.Println(clientIP(r))
+	// Output: 198.51.100.7
+}
+
+func ExampleEventID() {
+	message, _ := tracking.ParseID("0190a8e0-0000-7000-8000-000000000001")
+	fmt.Println(tracking.EventID(tracking.Delivered, message, "1"))
+	fmt.Println(tracking.EventID(tracking.Delivered, message, "1"))
+	// Output:
+	// 0190a8e0-0000-8130-8e24-4fd4f56b78aa
+	// 0190a8e0-0000-8130-8e24-4fd4f56b78aa
+}
+
+func ExampleMode() {
+	var mode tracking.Mode
+	err := mode.UnmarshalText([]byte("anonymous"))
+	fmt.Println(mode, mode < tracking.Individual, err)
+	// Output: anonymous true <nil>
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -241,4 +242,41 @@ func ExampleMulti() {
 	// Output:
 	// clicked https://example.com/oferta
 	// 1
+}
+
+func ExampleLog() {
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey || a.Key == "event" || a.Key == "at" {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	_ = tracking.Log(log).Record(context.Background(), []tracking.Event{{
+		Type: tracking.Clicked, Campaign: "otoño", URL: "https://tienda.example/oferta", Machine: tracking.MachineHead | tracking.MachineNoAgent,
+	}})
+	// Output: level=INFO msg="mail clicked" campaign=otoño url=https://tienda.example/oferta machine=head,no-agent
+}
+
+func ExampleNewBatch() {
+	slow := tracking.SinkFunc(func(_ context.Context, events []tracking.Event) error {
+		fmt.Println(len(events), "events at once")
+		return nil
+	})
+	batch, err := tracking.NewBatch(slow, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 3 {
+		_ = batch.Record(context.Background(), []tracking.Event{{ID: tracking.NewID(), Type: tracking.Opened}})
+	}
+	_ = batch.Close(context.Background())
+	// Output: 3 events at once
+}
+
+func ExampleChan() {
+	events := make(chan tracking.Event, 10)
+	_ = tracking.Chan(events).Record(context.Background(), []tracking.Event{{Type: tracking.Opened}})
+	fmt.Println((<-events).Type)
+	// Output: opened
 }

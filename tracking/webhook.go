@@ -137,7 +137,7 @@ func parseSecrets(secrets []string) ([][]byte, error) {
 }
 
 // ErrFull is for events for which there is no room.
-var ErrFull = errors.New("tracking: no room")
+var ErrFull = errors.New("no room")
 
 // Record takes the events, all or none, and returns before they are posted. It
 // fails with [ErrFull] when they would be too many, and with [ErrClosed].
