@@ -48,7 +48,7 @@ CREATE TABLE job (
 	flow      INTEGER NOT NULL,
 	template  INTEGER NOT NULL,
 	state     INTEGER NOT NULL,
-	attempts  INTEGER NOT NULL,
+	attempts  INTEGER NOT NULL DEFAULT 0,
 	due       INTEGER NOT NULL,
 	expires   INTEGER NOT NULL,
 	address   TEXT NOT NULL,

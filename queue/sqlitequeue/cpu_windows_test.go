@@ -1,0 +1,6 @@
+package sqlitequeue_test
+
+import "time"
+
+// cpu is not known here.
+func cpu() time.Duration { return 0 }
