@@ -25,8 +25,8 @@ type Options struct {
 	Limit int
 }
 
-// Store implements [queue.Store], [queue.Journal] and [queue.SuppressionList] in
-// memory. It is safe for concurrent use.
+// Store implements [queue.Store], [queue.Journal], [queue.SuppressionList] and
+// [queue.Meter] in memory. It is safe for concurrent use.
 type Store struct {
 	limit int
 
@@ -40,6 +40,7 @@ type Store struct {
 	events       []tracking.Event // by time and ID
 	recorded     map[tracking.ID]time.Time
 	suppressions map[entry]queue.Suppression
+	sent         map[window]map[int64]int // by slot
 }
 
 // New returns an empty store. Nil options are the zero Options.
@@ -51,6 +52,7 @@ func New(opts *Options) *Store {
 		templates:    map[queue.Hash][]byte{},
 		recorded:     map[tracking.ID]time.Time{},
 		suppressions: map[entry]queue.Suppression{},
+		sent:         map[window]map[int64]int{},
 	}
 	if opts != nil {
 		s.limit = opts.Limit

@@ -263,5 +263,9 @@ func afterClose(k *kit) map[string]error {
 		errs["Unsuppress"] = l.Unsuppress(ctx, "ana@example.com", "")
 		errs["Suppressions"] = l.Suppressions(ctx, func(queue.Suppression) bool { return true })
 	}
+	if m, ok := k.Store.(queue.Meter); ok {
+		_, _, errs["Take"] = m.Take(ctx, hourly, 1, noon)
+		errs["Return"] = m.Return(ctx, hourly, 1, noon)
+	}
 	return errs
 }

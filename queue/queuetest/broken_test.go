@@ -307,6 +307,33 @@ var broken = map[string]func(*store){
 		}
 	},
 	"Unsubscribe": recorded(func(e *tracking.Event) { e.Type = tracking.Opened }),
+
+	"Take": func(s *store) {
+		s.take = func(ctx context.Context, w queue.Window, n int, now time.Time) (int, time.Time, error) {
+			granted, _, err := s.Store.Take(ctx, w, n, now)
+			return granted, now, err
+		}
+	},
+	"TakeSlides": windows(func(w *queue.Window, now *time.Time) { *now = noon }),
+	"TakeByName": windows(func(w *queue.Window, _ *time.Time) { w.Name = "" }),
+	"TakeLimit":  windows(func(w *queue.Window, _ *time.Time) { w.Limit = 100 }),
+	"Return": func(s *store) {
+		s.give = func(context.Context, queue.Window, int, time.Time) error { return nil }
+	},
+	"TakeBadInput": func(s *store) {
+		s.take = func(ctx context.Context, w queue.Window, n int, now time.Time) (int, time.Time, error) {
+			return s.Store.Take(ctx, w, max(n, 0), now)
+		}
+	},
+}
+
+func windows(alter func(*queue.Window, *time.Time)) func(*store) {
+	return func(s *store) {
+		s.take = func(ctx context.Context, w queue.Window, n int, now time.Time) (int, time.Time, error) {
+			alter(&w, &now)
+			return s.Store.Take(ctx, w, n, now)
+		}
+	}
 }
 
 // releaseIsRetry loses the due time of what is released.
@@ -445,6 +472,7 @@ var brokenRestarts = map[string]func() func() queue.Store{
 	"CancelledLeaseSurvives": forgetting,
 	"KeysSurvive":            forgetting,
 	"RecordsSurvive":         forgetting,
+	"CountsSurvive":          forgetting,
 	"HoldsSurvive": func() func() queue.Store {
 		keep := &kept{memqueue.New(nil)}
 		return func() queue.Store {

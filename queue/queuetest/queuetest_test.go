@@ -98,6 +98,8 @@ type store struct {
 	suppressed   func(context.Context, string, []string, time.Time) ([]*queue.Suppression, error)
 	unsuppress   func(context.Context, string, string) error
 	suppressions func(context.Context, func(queue.Suppression) bool) error
+	take         func(context.Context, queue.Window, int, time.Time) (int, time.Time, error)
+	give         func(context.Context, queue.Window, int, time.Time) error
 }
 
 func (s *store) Put(ctx context.Context, b *queue.Batch) ([]queue.Accepted, error) {
@@ -196,6 +198,20 @@ func (s *store) Suppressions(ctx context.Context, yield func(queue.Suppression) 
 		return s.suppressions(ctx, yield)
 	}
 	return s.Store.Suppressions(ctx, yield)
+}
+
+func (s *store) Take(ctx context.Context, w queue.Window, n int, now time.Time) (int, time.Time, error) {
+	if s.take != nil {
+		return s.take(ctx, w, n, now)
+	}
+	return s.Store.Take(ctx, w, n, now)
+}
+
+func (s *store) Return(ctx context.Context, w queue.Window, n int, granted time.Time) error {
+	if s.give != nil {
+		return s.give(ctx, w, n, granted)
+	}
+	return s.Store.Return(ctx, w, n, granted)
 }
 
 var errUnnamed = errors.New("something else")

@@ -79,4 +79,12 @@ var restarts = []rule{
 			require.Equal(k, bounce.Complaint, k.suppressed("", "ana@example.com")[0].Reason)
 		}
 	}},
+	{"CountsSurvive", "what was sent counts after a restart", func(k *kit) {
+		if _, ok := k.Store.(queue.Meter); !ok {
+			return
+		}
+		k.take(hourly, 60, noon, 60)
+		k.restart()
+		k.take(hourly, 60, noon.Add(time.Minute), 40)
+	}},
 }

@@ -113,6 +113,15 @@ CREATE TABLE suppression (
 	PRIMARY KEY (address, stream)
 ) STRICT, WITHOUT ROWID;
 
+-- How many were sent under a limit, by slots of the span in nanoseconds.
+CREATE TABLE sent (
+	name TEXT NOT NULL,
+	span INTEGER NOT NULL,
+	slot INTEGER NOT NULL,
+	n    INTEGER NOT NULL,
+	PRIMARY KEY (name, span, slot)
+) STRICT, WITHOUT ROWID;
+
 -- For people: one row a mail.
 CREATE VIEW mail AS
 SELECT lower(hex(job.id)) AS id, job.address, flow.lane, flow.campaign, flow.tenant, flow.priority,

@@ -62,8 +62,8 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Store implements [queue.Store], [queue.Journal] and [queue.SuppressionList] on
-// one SQLite file. It is safe for concurrent use.
+// Store implements [queue.Store], [queue.Journal], [queue.SuppressionList] and
+// [queue.Meter] on one SQLite file. It is safe for concurrent use.
 type Store struct {
 	path    string
 	opts    Options

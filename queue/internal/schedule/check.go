@@ -77,6 +77,17 @@ func CheckSuppressions(entries []queue.Suppression) error {
 	return nil
 }
 
+// CheckWindow finds what cannot be counted.
+func CheckWindow(w queue.Window, n int) error {
+	if w.Span < queue.WindowSlots {
+		return fmt.Errorf("queue: window %q spans %v", w.Name, w.Span)
+	}
+	if n < 0 {
+		return fmt.Errorf("queue: window %q: %d is negative", w.Name, n)
+	}
+	return nil
+}
+
 // NotSuppressed is the error of Unsuppress for an entry that is not there.
 func NotSuppressed(address, stream string) error {
 	return fmt.Errorf("%w: suppression of %s on stream %s", queue.ErrNotFound, strconv.Quote(address), strconv.Quote(stream))

@@ -1,0 +1,31 @@
+package schedule
+
+import (
+	"time"
+
+	"github.com/franqueo/franqueo/queue"
+)
+
+// Grant is what a window still allows of n, when so many were sent in each slot, and
+// if that is nothing, when to ask again.
+func Grant(w queue.Window, sent map[int64]int, n int, now time.Time) (granted int, again time.Time) {
+	oldest := w.Slot(now) - queue.WindowSlots
+	used, first := 0, int64(0)
+	for slot, count := range sent {
+		if slot < oldest || count <= 0 {
+			continue
+		}
+		if used == 0 || slot < first {
+			first = slot
+		}
+		used += count
+	}
+	granted = max(0, min(n, w.Limit-used))
+	switch {
+	case granted > 0:
+		return granted, time.Time{}
+	case used == 0: // a limit of none
+		return 0, now.Add(w.Span)
+	}
+	return 0, w.Free(first)
+}
