@@ -207,17 +207,23 @@ func checkHeader(path string) error {
 	return nil
 }
 
-// check reads the whole file.
+// check reads the whole file, and counts what is finished, which no index repeats.
 func (c *conn) check() error {
 	var fault string
 	err := c.query(context.Background(), func(v []driver.Value) error {
-		fault, _ = v[0].(string)
+		fault = text(v[0])
 		return nil
 	}, "PRAGMA integrity_check(1)")
-	if err == nil && fault != "ok" {
-		err = fmt.Errorf("%w: %s", queue.ErrCorrupt, fault)
+	if err != nil {
+		return err
 	}
-	return err
+	if fault != "ok" {
+		return fmt.Errorf("%w: %s", queue.ErrCorrupt, fault)
+	}
+	return c.query(context.Background(), func(v []driver.Value) error {
+		return fmt.Errorf("%w: %d jobs have %q, and should be %d", queue.ErrCorrupt, integer(v[2]), text(v[0]), integer(v[1]))
+	}, `SELECT name, value, (SELECT count(*) FROM job WHERE 'ended ' || state = name) AS found
+		FROM meta WHERE name LIKE 'ended %' AND value <> found`)
 }
 
 // load makes the schedule from the file.
