@@ -208,3 +208,27 @@ func TestCompileCorpus(t *testing.T) {
 		})
 	}
 }
+
+// structure writes the types of a message and its parts.
+func structure(t *testing.T, raw []byte) string {
+	t.Helper()
+	entity, err := message.Read(bytes.NewReader(raw))
+	require.NoError(t, err)
+	return structureOf(t, entity)
+}
+
+func structureOf(t *testing.T, e *message.Entity) string {
+	t.Helper()
+	kind, _, err := e.Header.ContentType()
+	require.NoError(t, err)
+	subtype, ok := strings.CutPrefix(kind, "multipart/")
+	if !ok {
+		return kind
+	}
+	var kids []string
+	reader := e.MultipartReader()
+	for kid, err := reader.NextPart(); err == nil; kid, err = reader.NextPart() {
+		kids = append(kids, structureOf(t, kid))
+	}
+	return subtype + "(" + strings.Join(kids, " ") + ")"
+}

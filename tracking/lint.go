@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	gomessage "github.com/emersion/go-message"
 	gomail "github.com/emersion/go-message/mail"
@@ -191,6 +192,9 @@ var lintRules = []lintRule{
 			marker := leftMarker(s)
 			return when(marker != "", "%q is no merge field, and will be sent as it is", marker)
 		})
+	}},
+	{"not-utf8", Marked, false, func(v *lintView) []string {
+		return when(!utf8.Valid(v.html) || !utf8.ValidString(v.text), "a text is not UTF-8, as its charset says")
 	}},
 	{"html-clipped", Marked, false, func(v *lintView) []string {
 		return when(len(v.html) > clippedAt, "the HTML has %d KB; Gmail cuts off what is above %d", len(v.html)>>10, clippedAt>>10)

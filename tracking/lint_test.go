@@ -42,6 +42,7 @@ func TestLint(t *testing.T) {
 		{"no subject", nil, func(m *tracking.Message) { m.Subject = "" }, []string{"subject-empty"}},
 		{"long subject", nil, func(m *tracking.Message) { m.Subject = strings.Repeat("ñ", 151) }, []string{"subject-long"}},
 		{"markers", nil, func(m *tracking.Message) { m.Subject = "Hola *|FNAME|*"; m.Text = "{{#if x}}" }, []string{"marker-left", "marker-left"}},
+		{"Latin-1", nil, func(m *tracking.Message) { m.HTML += "a\xf1o" }, []string{"not-utf8"}},
 		{"clipped", nil, func(m *tracking.Message) { m.HTML += strings.Repeat("<p>Hola</p>\n", 9000) }, []string{"html-clipped"}},
 		{"images alone", nil, func(m *tracking.Message) {
 			m.HTML = `<a href="{{unsubscribe}}"><img src="https://shop.example.com/a.png"></a>`
