@@ -40,8 +40,27 @@
 // (RFC 3030). How many is [PoolOptions.MaxInFlight], approached from one as answers
 // come back clean.
 //
+// # Straight to the recipients' servers
+//
+// A [Direct] does without a relay. For each domain it finds the mail hosts (MX), in
+// order of preference, and goes on to the next one where a host does not answer or
+// defers the sender; what a host says of a recipient or of the message is final for
+// this attempt. Anyone can publish an MX record that points into your network, so
+// addresses that are private, loopback or otherwise special are refused unless
+// [DirectOptions.AllowAddr] says otherwise.
+//
+// [Direct.Plan] explains the route and the TLS policy of a domain, and [Preflight]
+// what receivers will make of the sender's.
+//
 // # TLS
 //
-// What is required is never silently done without. Credentials go over TLS only,
-// and a message can ask for TLS on all of its way ([Message.TLS]).
+// What is required is never silently done without. Towards the hosts of a domain
+// TLS is used where it is offered, with any certificate, unless the domain has a
+// policy: DANE (TLSA records, RFC 7672) needs a [Resolver] that validates DNSSEC and
+// comes first; MTA-STS (RFC 8461) is kept in an [STSStore]. A host that does not
+// meet the policy gets no mail, TLSA records out of reach are not taken for none, and
+// an MTA-STS policy once seen holds until it expires.
+//
+// Credentials go over TLS only, and a message can ask for TLS on all of its way
+// ([Message.TLS]).
 package smtp

@@ -7,8 +7,9 @@ import (
 
 // Trace holds hooks that are called as an attempt proceeds, as those of
 // net/http/httptrace are. Any of them may be nil. They are called one after
-// another, from the goroutine that called Send, and never see credentials or the
-// text of a message.
+// another, from the goroutine that called Send, or, where a [Direct] delivers to
+// several domains, from those that it starts; and never see credentials or the text
+// of a message.
 type Trace struct {
 	// Connected is called when a connection was made, with TLS and AUTH, or when
 	// that failed. A connection that is reused is not reported.
