@@ -13,6 +13,9 @@ import (
 // Domains that share a host are not joined in one transaction: the large hosters
 // of mail refuse that.
 func (l *letter) byDomain() [][]int {
+	if len(l.to) == 1 {
+		return [][]int{{0}}
+	}
 	var groups [][]int
 	at := make(map[string]int)
 	for i, to := range l.to {
@@ -167,8 +170,11 @@ func (v *delivery) try(ctx context.Context, h *PlanHost) error {
 
 // answered reports whether an attempt ended with a word of the server.
 func answered(err error) bool {
+	if err == nil {
+		return true
+	}
 	var e *Error
-	return err == nil || errors.As(err, &e) && e.Reply.Code != 0
+	return errors.As(err, &e) && e.Reply.Code != 0
 }
 
 // mayRequireTLS reports why a message that asks every hop for TLS must not go to
@@ -258,8 +264,11 @@ func untouched(o *Outcome) bool { return o.Status == NotTried && o.Err == nil }
 // worthAnotherHost reports whether the host deferred the sender or hung up,
 // before the message was handed over.
 func worthAnotherHost(o *Outcome) bool {
+	if o.Status != Deferred {
+		return false
+	}
 	var e *Error
-	if o.Status != Deferred || !errors.As(o.Err, &e) || e.Phase == PhaseMessage {
+	if !errors.As(o.Err, &e) || e.Phase == PhaseMessage {
 		return false
 	}
 	return e.Phase == PhaseMail || e.Reply.Code == 0 || e.Reply.Code == 421

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -192,6 +193,50 @@ func TestDirectOutcomesInOrder(t *testing.T) {
 	require.Equal(t, "550 5.1.1 No existe", result.Recipients[0].Reply.String())
 	require.Len(t, w.mx2.Messages(), 1)
 	require.Len(t, w.mx2.Messages()[0].To, 2)
+}
+
+// However the first host stumbles, no message is lost and none is repeated. With
+// BDAT a whole message may be on its way when the host hangs up; then it is
+// indeterminate, and not sent again.
+func TestDirectLosesAndRepeatsNothing(t *testing.T) {
+	t.Parallel()
+	rules := []smtptest.Rule{
+		{On: smtptest.Mail, Reply: "451 4.3.0 Ahora no", Times: 20},
+		{On: smtptest.Rcpt, To: "*7@*", Do: smtptest.Drop, Times: 1},
+		{On: smtptest.Rcpt, To: "*3@*", Reply: "421 4.3.2 Se cierra", Times: 1},
+	}
+	for name, mx1 := range map[string]smtptest.Options{"DATA": {Rules: rules, Without: []string{"CHUNKING"}}, "BDAT": {Rules: rules}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, mx1, smtptest.Options{})
+			d := w.direct(t, smtp.DirectOptions{})
+			results := make([]*smtp.Result, 400)
+			var all sync.WaitGroup
+			for worker := range 20 {
+				all.Go(func() {
+					for i := worker; i < len(results); i += 20 {
+						results[i], _ = d.Send(t.Context(), to(fmt.Sprintf("u%d@example.net", i)))
+					}
+				})
+			}
+			all.Wait()
+			arrived := make(map[string]int)
+			for _, m := range slices.Concat(w.mx1.Messages(), w.mx2.Messages()) {
+				arrived[m.To[0].Addr]++
+			}
+			for _, r := range results {
+				o := r.Recipients[0]
+				if o.Status == smtp.Indeterminate && name == "BDAT" {
+					require.LessOrEqual(t, arrived[o.Addr], 1, o.Addr)
+					continue
+				}
+				require.Equal(t, smtp.Accepted, o.Status, "%v", o.Err)
+				require.Equal(t, 1, arrived[o.Addr], o.Addr)
+			}
+			require.NotZero(t, w.mx1.Len())
+			require.NotZero(t, w.mx2.Len())
+		})
+	}
 }
 
 // The message that found the first host dead spares the next ones the wait.

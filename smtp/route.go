@@ -75,6 +75,9 @@ func orderHosts(records []MX, self string) ([]MX, error) {
 
 // dropRepeated keeps of each host the first.
 func dropRepeated(hosts []MX) []MX {
+	if len(hosts) < 2 {
+		return hosts
+	}
 	seen := make(map[string]bool, len(hosts))
 	return slices.DeleteFunc(hosts, func(mx MX) bool {
 		again := seen[mx.Host]

@@ -42,7 +42,12 @@ type Source struct {
 }
 
 // key tells sources apart, for connections that are shared.
-func (s *Source) key() string { return fmt.Sprint(s.Addrs, " ", s.Proxy) }
+func (s *Source) key() string {
+	if len(s.Addrs) == 0 {
+		return s.Proxy
+	}
+	return fmt.Sprint(s.Proxy, s.Addrs)
+}
 
 // from returns the address of s in the family of target. It is the zero Addr
 // where s names none at all; ok is false where it names only the other family.
