@@ -29,6 +29,7 @@ var exchangeOnline = []Rule{
 	{Name: "exo-blocked-by", tag: true, Status: "5.7.507", Reason: IPBlocked, Text: []string{"rejected by recipient"}},
 	{Name: "exo-blocked-list", tag: true, Status: "5.7.513", Reason: IPBlocked, Text: []string{"blocked by recipient"}},
 	{Name: "exo-spam-abuse", tag: true, Reason: SenderRejected, Status: "5.7.501-503", Text: []string{"spam abuse detected", "banned sender"}},
+	{Name: "exo-tenant-block", tag: true, Status: "5.7.703", Reason: Policy},
 	{Name: "exo-limits", tag: true, Reason: RateLimited, Status: "5.7.700-750", Text: []string{"tenant", "exceeded threshold", "traffic not accept"}},
 	{Name: "exo-permitted-limits", tag: true, Reason: RateLimited, Status: "5.7.508", Text: []string{"exceeded permitted limit"}},
 	{Name: "exo-refused", tag: true, Reason: Policy, Status: "5.7.900-999", Text: []string{"delivery not authorized", "message refused"}},

@@ -74,6 +74,8 @@ var servers = []Rule{
 	{Name: "ironport-reputation", Reason: LowReputation, Text: []string{"sending mtas poor reputation", "access to mail system rejected due to"}},
 	{Name: "symantec-policy", Reason: IPBlocked, Text: []string{"connection rejected by policy"}},
 	{Name: "spamexperts", Reason: SpamContent, Text: []string{"high probability of spam"}},
+	{Name: "recipient-syntax", Reason: BadMailbox, Status: "x.1.3", Text: []string{"not valid rfc", "recipient address", "bad recipient"}},
+	{Name: "sender-syntax", Reason: ContentRefused, Status: "x.1.7", Text: []string{"not valid rfc"}},
 	{Name: "mail-policy", Reason: Policy, Text: []string{"mailpolicy"}},
 	{Name: "message-protocol", Reason: Policy, Commands: []Command{Data, EndOfData}, Text: []string{"protocol violation"}},
 	{Name: "fml-duplicate", Reason: System, Text: []string{"duplicated message id"}},
