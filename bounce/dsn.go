@@ -147,7 +147,7 @@ func typedName(value string) string {
 func typedText(value string) string {
 	kind, text, found := strings.Cut(value, ";")
 	// A kind is one word. QUIRK: it is left out, or says "smtp" without more.
-	if found && strings.IndexAny(strings.TrimSpace(kind), " \t\n<") < 0 {
+	if found && !strings.ContainsAny(strings.TrimSpace(kind), " \t\n<") {
 		value = text
 	}
 	return foldLines(value)

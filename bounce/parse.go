@@ -128,6 +128,9 @@ func (p *parser) parse(text string) {
 	s.split(header, body, len(text)-len(body), 0)
 	p.parts = s.parts
 	p.readParts()
+	if p.readNotification() {
+		return
+	}
 	p.readReturned()
 	p.decide()
 	p.finish()
@@ -181,4 +184,22 @@ func (p *parser) readText(part *part) string {
 		return ""
 	}
 	return p.splitReturned(text)
+}
+
+// readNotification reads a notification of Amazon SES that SNS sent as mail, and not
+// to a webhook: the text is the event.
+func (p *parser) readNotification() bool {
+	end := strings.LastIndexByte(p.prose, '}')
+	if end < 0 || p.prose[0] != '{' || !strings.Contains(p.lead(), `"notificationType"`) {
+		return false
+	}
+	events, err := ses.reports([]byte(strings.ReplaceAll(p.prose[:end+1], "\n", ""))) // lines are wrapped
+	if err != nil || len(events) == 0 {
+		return false
+	}
+	r, event := p.report, events[0]
+	r.Kind, r.Agent, r.Recipients, r.Original, r.Feedback = event.Kind, event.Agent, event.Recipients, event.Original, event.Feedback
+	r.ReportingMTA, r.EnvelopeID, r.Arrival, r.Fields = event.ReportingMTA, event.EnvelopeID, event.Arrival, event.Fields
+	r.Text = cutText(p.prose)
+	return true
 }
