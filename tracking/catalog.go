@@ -41,8 +41,9 @@ type Catalog struct {
 	opts CatalogOptions
 	// mark encloses the names of merge fields until the end, so that no value can
 	// contain one.
-	mark  string
-	pages map[string]page // by name and locale
+	mark   string
+	marked *regexp.Regexp
+	pages  map[string]page // by name and locale
 }
 
 // CatalogOptions tunes a [Catalog]. The zero value is ready for use.
@@ -72,6 +73,7 @@ var ErrNoPage = errors.New("no such message")
 // is wrong with each.
 func NewCatalog(fsys fs.FS, opts *CatalogOptions) (*Catalog, error) {
 	c := &Catalog{fsys: fsys, mark: "F" + rand.Text()}
+	c.marked = regexp.MustCompile(c.mark + `([A-Za-z0-9_.-]*?)` + c.mark)
 	if opts != nil {
 		c.opts = *opts
 		c.opts.Funcs = maps.Clone(opts.Funcs)
@@ -147,7 +149,7 @@ func (c *Catalog) unmark(s, brace string) string {
 		done = f.start + 1
 	}
 	b.WriteString(s[done:])
-	return regexp.MustCompile(c.mark+`([A-Za-z0-9_.-]*?)`+c.mark).ReplaceAllString(b.String(), "{{$1}}")
+	return c.marked.ReplaceAllString(b.String(), "{{$1}}")
 }
 
 // funcs are the functions of the templates. keep holds the text that html/template

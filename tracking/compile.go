@@ -29,6 +29,7 @@ type builder struct {
 	raw        bool // the message is finished: it has no merge fields
 	boundaries int
 	pixels     int
+	full       bool   // there are too many links
 	text       []byte // since the last hole
 	faults     []error
 }

@@ -1,23 +1,33 @@
 package tracking
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
-	"strings"
 )
 
-// plain adds a plain text with its fields.
-func (b *builder) plain(text string) {
-	b.withCuts([]byte(text), b.textCuts([]byte(text)))
+// plain adds a plain text with its fields and, if they are to be followed, links.
+func (b *builder) plain(text []byte) {
+	var cuts []cut
+	if b.m.TextLinks {
+		cuts = b.textLinkCuts(text)
+	}
+	cuts = b.textCuts(text, cuts)
+	slices.SortStableFunc(cuts, byStart)
+	b.withCuts(text, cuts)
 }
 
-// textCuts are the fields of a plain text. Inside of a URL they are escaped for it.
-func (b *builder) textCuts(text []byte) []cut {
-	var cuts []cut
+// textCuts adds the fields of a plain text that are outside of the given cuts.
+// Inside of a URL they are escaped for it.
+func (b *builder) textCuts(text []byte, cuts []cut) []cut {
+	links := cuts
 	for _, f := range fieldsIn(text) {
+		if inCuts(links, f.start) {
+			continue
+		}
 		e := escapeNone
 		word := text[wordStart(text, f.start):f.start]
-		if i := strings.Index(string(word), "://"); i >= 0 && i+3 < len(word) {
+		if i := bytes.Index(word, []byte("://")); i >= 0 && i+3 < len(word) {
 			e = escapeComponent
 		}
 		cuts = append(cuts, b.fieldCut(f, e))
@@ -51,7 +61,7 @@ func (b *builder) pageCuts(html []byte) []cut {
 		at := pixelOffset(html)
 		cuts = append(cuts, cut{start: at, end: at, add: b.pixel})
 	}
-	slices.SortStableFunc(cuts, func(x, y cut) int { return cmp.Compare(x.start, y.start) })
+	slices.SortStableFunc(cuts, byStart)
 	return cuts
 }
 
@@ -59,6 +69,14 @@ func (b *builder) pageCuts(html []byte) []cut {
 type cut struct {
 	start, end int
 	add        func()
+}
+
+func byStart(x, y cut) int { return cmp.Compare(x.start, y.start) }
+
+// inCuts reports whether an offset lies in one of the cuts, which are in order.
+func inCuts(cuts []cut, at int) bool {
+	i, _ := slices.BinarySearchFunc(cuts, at, func(c cut, at int) int { return cmp.Compare(c.end, at+1) })
+	return i < len(cuts) && cuts[i].start <= at
 }
 
 func (b *builder) withCuts(text []byte, cuts []cut) {
@@ -75,11 +93,9 @@ func (b *builder) withCuts(text []byte, cuts []cut) {
 func (b *builder) htmlCuts(html []byte, cuts []cut) []cut {
 	links := cuts
 	err := eachField(html, func(f fieldAt, e escape) {
-		i, _ := slices.BinarySearchFunc(links, f.start, func(c cut, at int) int { return cmp.Compare(c.end, at+1) })
-		if i < len(links) && links[i].start <= f.start {
-			return
+		if !inCuts(links, f.start) {
+			cuts = append(cuts, b.fieldCut(f, e))
 		}
-		cuts = append(cuts, b.fieldCut(f, e))
 	})
 	if err != nil {
 		b.faults = append(b.faults, err)

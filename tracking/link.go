@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"bytes"
 	"cmp"
 	"net/url"
 	"slices"
@@ -10,35 +11,83 @@ import (
 // maxLinks is how many links the token of a link can count.
 const maxLinks = 1 << 16
 
-// linkCuts notes all links, and cuts those that are followed or changed.
+// linkCuts notes all links of HTML, and cuts those that are followed or changed.
 func (b *builder) linkCuts(html []byte) []cut {
 	var cuts []cut
-	eachHref(html, func(h href) {
-		if len(b.links) == maxLinks {
+	eachHref(html, func(h href) { cuts = append(cuts, b.linkCut(html, h)...) })
+	return cuts
+}
+
+// linkCut notes a link, and returns a cut if it is followed or changed.
+func (b *builder) linkCut(text []byte, h href) []cut {
+	if len(b.links) == maxLinks {
+		if !b.full {
 			b.fault("more than %d links", maxLinks)
 		}
-		if len(b.links) >= maxLinks {
-			return
+		b.full = true
+		return nil
+	}
+	pieces := b.linkPieces(&h)
+	index := uint16(len(b.links))
+	b.links = append(b.links, h.link(int(index)))
+	original := text[h.start:h.end]
+	switch {
+	case h.skipped != "", b.policy.Clicks <= Off && pieces == nil && len(b.m.UTM) == 0:
+		return nil
+	case pieces != nil:
+		return []cut{{h.start, h.end, func() {
+			b.hole(op{kind: opFieldLink, link: index, value: pieces, escape: h.escape})
+		}}}
+	case len(b.m.UTM) > 0:
+		h.url = addParams(h.url, b.m.UTM)
+		original = h.escape.append(nil, h.url)
+	}
+	return []cut{{h.start, h.end, func() { b.link(index, h.url, original) }}}
+}
+
+// textLinkCuts does for the URLs in a plain text what linkCuts does for HTML.
+func (b *builder) textLinkCuts(text []byte) []cut {
+	var cuts []cut
+	for at := 0; at < len(text); {
+		start, end := nextURL(text, at)
+		if start < 0 {
+			break
 		}
-		pieces := b.linkPieces(&h)
-		index := len(b.links)
-		b.links = append(b.links, h.link(html, index))
-		original := html[h.value.start:h.value.end]
-		switch {
-		case h.skipped != "", b.policy.Clicks <= Off && pieces == nil && len(b.m.UTM) == 0:
-			return
-		case pieces != nil:
-			cuts = append(cuts, cut{h.value.start, h.value.end, func() {
-				b.hole(op{kind: opFieldLink, link: uint16(index), value: pieces, escape: h.value.quoting()})
-			}})
-			return
-		case len(b.m.UTM) > 0:
-			h.url = addParams(h.url, b.m.UTM)
-			original = h.value.quoting().append(nil, h.url)
+		at = end
+		h := href{element: []byte("text"), start: start, end: end, url: string(text[start:end])}
+		if h.skipped = skipReason(h.url); h.skipped == "" || h.skipped == skipMarker {
+			cuts = append(cuts, b.linkCut(text, h)...)
 		}
-		cuts = append(cuts, cut{h.value.start, h.value.end, func() { b.link(uint16(index), h.url, original) }})
-	})
+	}
 	return cuts
+}
+
+// nextURL finds the first web URL at or after i, without the punctuation behind
+// it; start is negative if there is none.
+func nextURL(text []byte, i int) (start, end int) {
+	for {
+		n := bytes.Index(text[i:], []byte("://"))
+		if n < 0 {
+			return -1, -1
+		}
+		colon := i + n
+		start = colon
+		for start > i && isLetter(text[start-1]) {
+			start--
+		}
+		end = colon + len("://")
+		for end < len(text) && text[end] > ' ' && !bytes.ContainsRune([]byte("<>\"`|^"), rune(text[end])) {
+			end++
+		}
+		end = start + len(bytes.TrimRight(text[start:end], ".,;:!?'*_"))
+		if end > start && text[end-1] == ')' && !bytes.Contains(text[start:end], []byte("(")) {
+			end--
+		}
+		if end > colon && isWebURL(string(text[start:end])) {
+			return start, end
+		}
+		i = colon + len("://")
+	}
 }
 
 // linkPieces decides whether a link is followed, and returns the pieces of its
@@ -49,7 +98,7 @@ func (b *builder) linkPieces(h *href) []piece {
 	}
 	fields := fieldsIn([]byte(h.url))
 	if b.raw || len(fields) == 0 {
-		h.skipped = cmp.Or(h.skipped, b.t.skipReason(h.url))
+		h.skipped = cmp.Or(h.skipped, b.t.skipReason(addParams(h.url, b.m.UTM)))
 		return nil
 	}
 	sample := withoutFields(h.url, fields)

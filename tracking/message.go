@@ -38,10 +38,13 @@ type Message struct {
 	To, Cc []mail.Address
 
 	Subject string
-	// HTML is kept byte for byte, but for the links, the pixel and the fields.
+	// HTML is kept byte for byte, but for the links, the pixel and the fields. Links
+	// with the attribute data-no-track are left alone.
 	HTML string
 	// Text is the plain text. If it is empty, it is made from HTML.
 	Text string
+	// TextLinks follows the links in the plain text, too, which makes them long.
+	TextLinks bool
 	// AMP is an AMP version of HTML, which needs that and Text beside it.
 	AMP string
 	// Calendar is an iCalendar object (RFC 5545) with a METHOD, shown as an
@@ -285,7 +288,7 @@ func (m *Message) hash(parts []loadedPart) [sha256.Size]byte {
 	for _, p := range m.UTM {
 		h.strings(p.Name, p.Value)
 	}
-	h.count(int(m.Policy.Opens)<<8 | int(m.Policy.Clicks))
+	h.strings(fmt.Sprint(m.Policy, m.TextLinks))
 	return [sha256.Size]byte(h.Sum(nil))
 }
 

@@ -181,6 +181,25 @@ func TestUTM(t *testing.T) {
 	}
 }
 
+func TestTextLinks(t *testing.T) {
+	t.Parallel()
+	tracker := newTracker(t, nil)
+	const text = "Mira (https://a.test/x?y=1&z=2), https://b.test/{{id}}. HTTP://c.test/a_(b)! https://{% x %}\nftp://d.test/ https:// https://e.test/\n"
+	m := &tracking.Message{From: mail.Address{Address: "a@app.test"}, Text: text, TextLinks: true}
+	_, parts := leaves(t, render(t, tracker, compile(t, tracker, m), recipient("id", "7 7")))
+	links := regexpClick.FindAllString(parts[0].body, -1)
+	var page strings.Builder
+	for _, l := range links {
+		page.WriteString(`<a href="` + l + `">`)
+	}
+	require.Equal(t, []string{"https://a.test/x?y=1&z=2", "https://b.test/7%207", "HTTP://c.test/a_(b)", "https://e.test/"}, followed(t, tracker, []byte(page.String())))
+	require.Equal(t, "Mira (X), X. X! https://{% x %}\r\nftp://d.test/ https:// X\r\n", regexpClick.ReplaceAllString(parts[0].body, "X"))
+
+	m.TextLinks = false
+	_, parts = leaves(t, render(t, tracker, compile(t, tracker, m), recipient("id", "7 7")))
+	require.Equal(t, strings.ReplaceAll(strings.ReplaceAll(text, "\n", "\r\n"), "{{id}}", "7%207"), parts[0].body)
+}
+
 func TestPolicies(t *testing.T) {
 	t.Parallel()
 	const html = `<a href="https://a.test/?a&amp;b&sect">x</a>`

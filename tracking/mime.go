@@ -35,7 +35,7 @@ func (b *builder) versions(inline []node) []node {
 	if text == "" {
 		text = PlainText([]byte(m.HTML))
 	}
-	list := []node{b.textNode("text/plain; charset=utf-8", func() { b.plain(text) })}
+	list := []node{b.textNode("text/plain; charset=utf-8", func() { b.plain([]byte(text)) })}
 	if m.AMP != "" {
 		list = append(list, b.textNode("text/x-amp-html; charset=utf-8", func() { b.amp([]byte(m.AMP)) }))
 	}

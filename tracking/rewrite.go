@@ -11,13 +11,13 @@ type Link struct {
 	Index int
 	// URL is the destination, with its character references decoded.
 	URL string
-	// Element is the name of the element, in lower case: "a", "area", or one of
-	// VML, such as "v:rect".
+	// Element is the name of the element, in lower case: "a", "area", one of VML,
+	// such as "v:rect", or "text" for a URL in a plain text.
 	Element string
 	// Conditional says that the link stands in a conditional comment, which
 	// Outlook alone reads.
 	Conditional bool
-	// Offset is where the value of the href attribute begins in the source.
+	// Offset is where the destination begins in the source.
 	Offset int
 	// Skipped says why clicks on this link are not followed; empty if they are.
 	// [Rewrite] never shows links that it skips.
@@ -41,21 +41,23 @@ func Rewrite(dst, html []byte, replace func(Link) (string, bool)) []byte {
 		if h.skipped != "" {
 			return
 		}
-		link := h.link(html, index)
+		link := h.link(index)
 		index++
 		if url, ok := replace(link); ok {
-			dst = append(dst, html[done:h.value.start]...)
-			dst = h.value.quoting().append(dst, url)
-			done = h.value.end
+			dst = append(dst, html[done:h.start]...)
+			dst = h.escape.append(dst, url)
+			done = h.end
 		}
 	})
 	return append(dst, html[done:]...)
 }
 
-// href is the first href attribute of an element that makes a hyperlink.
+// href is the destination of a hyperlink: the value at source[start:end] of the
+// first href attribute of an element.
 type href struct {
 	element     []byte
-	value       attr
+	start, end  int
+	escape      escape // how another value is written there
 	url         string
 	conditional bool
 	skipped     string
@@ -71,10 +73,10 @@ const (
 	skipTooLong  = "URL too long"
 )
 
-func (h href) link(html []byte, index int) Link {
+func (h href) link(index int) Link {
 	return Link{
 		Index: index, URL: h.url, Element: elementName(h.element),
-		Conditional: h.conditional, Offset: h.value.start, Skipped: h.skipped,
+		Conditional: h.conditional, Offset: h.start, Skipped: h.skipped,
 	}
 }
 
@@ -119,19 +121,20 @@ func isLinkElement(name []byte, inComment bool) bool {
 // linkHref finds the href of a start tag. Of several the first counts.
 func linkHref(html []byte, t htmlToken) (href, bool) {
 	h := href{element: t.name}
-	found := false
+	found, value := false, attr{}
 	for a, i, ok := nextAttr(html, t.attrs); ok; a, i, ok = nextAttr(html, i) {
 		switch {
 		case !found && equalFold(a.name, "href"):
-			h.value, found = a, true
+			value, found = a, true
 		case equalFold(a.name, skipMarked):
 			h.skipped = skipMarked
 		}
 	}
-	if !found || !h.value.value {
+	if !value.value {
 		return href{}, false
 	}
-	h.url = cleanURL(UnescapeAttr(string(html[h.value.start:h.value.end])))
+	h.start, h.end, h.escape = value.start, value.end, value.quoting()
+	h.url = cleanURL(UnescapeAttr(string(html[h.start:h.end])))
 	if h.skipped == "" {
 		h.skipped = skipReason(h.url)
 	}
