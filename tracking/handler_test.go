@@ -421,6 +421,22 @@ func TestSweep(t *testing.T) {
 	require.NotContains(t, machines(events), "clicked sweep")
 }
 
+func TestHoneypot(t *testing.T) {
+	t.Parallel()
+	const hidden = "https://example.com/nadie"
+	other := with("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+	events := hits(t, Options{Honeypot: hidden}, func(m mailed) []*http.Request {
+		return []*http.Request{
+			request("GET", m.open()), request("GET", m.click(0, offer)), request("GET", m.click(1, hidden)), request("GET", m.click(0, offer), other),
+		}
+	})
+	var got []string
+	for _, e := range events {
+		got = append(got, e.Machine.String())
+	}
+	require.Equal(t, []string{"honeypot", "honeypot", "honeypot", ""}, got)
+}
+
 func TestTooFast(t *testing.T) {
 	t.Parallel()
 	delivered := time.Hour

@@ -32,10 +32,12 @@ const (
 	MachineTooFast
 	// MachineSweep: 3 or more links of the mail were followed within 10 seconds.
 	MachineSweep
+	// MachineHoneypot: the client followed [Options.Honeypot].
+	MachineHoneypot
 )
 
 var machineNames = [...]string{
-	"head", "prefetch", "apple-privacy", "scanner", "network", "no-agent", "too-fast", "sweep",
+	"head", "prefetch", "apple-privacy", "scanner", "network", "no-agent", "too-fast", "sweep", "honeypot",
 }
 
 // Has reports whether all of the given reasons are in the set.
@@ -95,21 +97,31 @@ func isPrefetch(v string) bool {
 	return strings.Contains(v, "prefetch") || strings.Contains(v, "prerender") || strings.Contains(v, "preview")
 }
 
-// markSweep adds MachineSweep to the clicks of one mail, if together they followed
-// too many links at once, and to the opens by the same clients. The hits are in
-// the order of their time.
-func markSweep(hits []hit) {
+// markTogether adds what the hits of one mail say of each other: MachineSweep to
+// its clicks, if together they followed too many links at once, MachineHoneypot to
+// who followed that, and both to all else that the same clients hit. The hits are
+// in the order of their time.
+func markTogether(hits []hit, honeypot string) {
 	for i := range hits {
+		if hits[i].typ == Clicked && honeypot != "" && hits[i].url == honeypot {
+			hits[i].signals |= MachineHoneypot
+		}
 		if until, found := sweep(hits[i:]); found {
-			for j := range hits[i : i+until] {
-				if hits[i+j].typ == Clicked {
-					hits[i+j].signals |= MachineSweep
-				}
-			}
+			markClicks(hits[i : i+until])
 		}
 	}
 	for i := range hits {
-		if hits[i].typ == Opened && slices.ContainsFunc(hits, hits[i].sweptBySame) {
+		for j := range hits {
+			if hits[i].client == hits[j].client && hits[i].agent == hits[j].agent {
+				hits[i].signals |= hits[j].signals & (MachineSweep | MachineHoneypot)
+			}
+		}
+	}
+}
+
+func markClicks(hits []hit) {
+	for i := range hits {
+		if hits[i].typ == Clicked {
 			hits[i].signals |= MachineSweep
 		}
 	}
@@ -128,11 +140,6 @@ func sweep(hits []hit) (n int, found bool) {
 		}
 	}
 	return n, len(links) == sweepLinks
-}
-
-// sweptBySame reports whether other is a swept click by the same client.
-func (h *hit) sweptBySame(other hit) bool {
-	return other.typ == Clicked && other.signals.Has(MachineSweep) && other.client == h.client && other.agent == h.agent
 }
 
 // networks is a set of addresses: prefixes in order, none within another.

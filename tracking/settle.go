@@ -243,7 +243,7 @@ func (r *recorder) addEvents(ctx context.Context, m *settling, mails map[mailing
 	for i := range m.hits {
 		r.mark(&m.hits[i], mail.Delivered)
 	}
-	markSweep(m.hits)
+	markTogether(m.hits, r.opts.Honeypot)
 	before := len(r.ready)
 	for i := range m.hits {
 		e, keep := r.event(&m.hits[i], policy, mail)

@@ -89,6 +89,10 @@ type Options struct {
 	// Scanners are networks whose hits are machines', such as those of a mail
 	// security service.
 	Scanners []netip.Prefix
+	// Honeypot is the destination of a link in the mail that no person can see.
+	// Whoever follows it is a machine, with all that it hits in the time of Settle.
+	// Spam filters may dislike hidden links.
+	Honeypot string
 
 	// Log receives what went wrong out of a caller's sight. Nil discards.
 	Log *slog.Logger
