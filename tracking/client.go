@@ -23,7 +23,7 @@ func TrustProxies(proxies ...netip.Prefix) func(*http.Request) netip.Addr {
 			if err != nil {
 				return addr
 			}
-			addr = before.Unmap().WithZone("")
+			addr = before.Unmap()
 			if !trusted.contains(addr) {
 				return addr
 			}
@@ -41,7 +41,7 @@ func remoteAddr(r *http.Request) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return ap.Addr().Unmap().WithZone("")
+	return ap.Addr().Unmap()
 }
 
 // shorten cuts an address to its network: /24, or /48 in IPv6.

@@ -3,6 +3,7 @@ package tracking
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -151,10 +152,15 @@ func (t *Tracker) hit(r *http.Request, h hit) {
 	if old || t.opts.Sink == nil || h.mode(t.opts.Policy) == Off {
 		return
 	}
-	h.client = t.opts.ClientIP(r)
+	h.client = t.clientOf(r)
 	h.agent = t.agentOf(r.UserAgent())
 	h.signals = requestSignals(r)
 	t.recorder.add(h)
+}
+
+// clientOf is the client's address in its plainest form.
+func (t *Tracker) clientOf(r *http.Request) netip.Addr {
+	return t.opts.ClientIP(r).Unmap().WithZone("")
 }
 
 // readOnly refuses methods other than GET and HEAD.

@@ -619,6 +619,19 @@ func TestFlood(t *testing.T) {
 	})
 }
 
+func TestClientIP(t *testing.T) {
+	t.Parallel()
+	events := hits(t, Options{Policy: Policy{Clicks: Full}, ClientIP: func(r *http.Request) netip.Addr {
+		addr, _ := netip.ParseAddr(r.Header.Get("CF-Connecting-IP"))
+		return addr
+	}}, func(m mailed) []*http.Request {
+		m.kind = kindFull
+		return []*http.Request{request("GET", m.click(0, offer), with("CF-Connecting-IP", "::ffff:203.0.113.5")), request("GET", m.click(1, offer))}
+	})
+	require.Equal(t, "203.0.113.5", events[0].IP.String())
+	require.False(t, events[1].IP.IsValid())
+}
+
 func TestTrustProxies(t *testing.T) {
 	t.Parallel()
 	trust := TrustProxies(netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("2001:db8::/32"))

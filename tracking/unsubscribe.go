@@ -128,7 +128,7 @@ func (t *Tracker) subscription(r *http.Request, typ Type, id ID) error {
 	}
 	now := time.Now().UTC()
 	mail := t.mail(r.Context(), id)
-	client := hit{client: t.opts.ClientIP(r), agent: t.agentOf(r.UserAgent())}
+	client := hit{client: t.clientOf(r), agent: t.agentOf(r.UserAgent())}
 	e := Event{
 		ID: EventID(typ, id, strconv.FormatInt(now.Unix(), 10)), Type: typ, Time: now, Message: id,
 		Recipient: mail.Recipient, Campaign: mail.Campaign, Stream: mail.Stream, Tenant: mail.Tenant,
