@@ -31,6 +31,9 @@ func dialSession(ctx context.Context, t *target) (*session, error) {
 	began := time.Now()
 	s, err := openSession(ctx, t)
 	if errors.Is(err, errOpportunity) && ctx.Err() == nil {
+		if t.tlsBroke != nil {
+			t.tlsBroke()
+		}
 		clear := *t
 		clear.security = plaintext
 		s, err = openSession(ctx, &clear)

@@ -115,7 +115,7 @@ type delivery struct {
 }
 
 func (v *delivery) run(ctx context.Context) {
-	for _, h := range v.direct.down.last(v.plan.Hosts) {
+	for _, h := range v.direct.downLast(v.plan.Hosts) {
 		if len(v.left) == 0 || v.addrs == 0 || ctx.Err() != nil {
 			break
 		}
@@ -156,9 +156,7 @@ func (v *delivery) try(ctx context.Context, h *PlanHost) error {
 	}
 	for {
 		err := d.pool.deliver(ctx, t, v.letter, v.left, v.result)
-		if ctx.Err() == nil {
-			d.down.note(h.Name, answered(err))
-		}
+		d.noteAnswer(ctx, h.Name, err)
 		d.reportSession(v, h, way, err)
 		v.left = v.unjudged()
 		if err == nil || !way.exclude() || ctx.Err() != nil {
@@ -168,13 +166,16 @@ func (v *delivery) try(ctx context.Context, h *PlanHost) error {
 	}
 }
 
-// answered reports whether an attempt ended with a word of the server.
-func answered(err error) bool {
+// noteAnswer remembers whether a host had anything to say.
+func (d *Direct) noteAnswer(ctx context.Context, host string, err error) {
 	if err == nil {
-		return true
+		d.down.forget(host)
+		return
 	}
 	var e *Error
-	return errors.As(err, &e) && e.Reply.Code != 0
+	if ctx.Err() == nil && (!errors.As(err, &e) || e.Reply.Code == 0) {
+		d.down.remember(host, downFor)
+	}
 }
 
 // mayRequireTLS reports why a message that asks every hop for TLS must not go to
@@ -242,6 +243,10 @@ func (d *Direct) target(h *PlanHost, asked TLSNeed) *target {
 		timeouts: d.timeouts,
 	}
 	if h.Policy == policyNone || asked == TLSOptional {
+		t.tlsBroke = func() { d.brokenTLS.remember(h.Name, brokenTLSFor) }
+		if d.brokenTLS.has(h.Name) && asked != TLSRequire {
+			t.security = plaintext
+		}
 		return t
 	}
 	t.security, t.policy = startTLSRequired, h.Policy

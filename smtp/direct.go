@@ -25,7 +25,8 @@ type Direct struct {
 	resolver  Resolver
 	sts       *stsFinder
 	pool      *pool
-	down      downHosts
+	down      hostMemory  // did not answer, or not under the TLS that they are held to
+	brokenTLS hostMemory  // offer STARTTLS and fail the handshake
 	tls       *tls.Config // the basis; never changed
 	timeouts  Timeouts
 	dialer    Dialer

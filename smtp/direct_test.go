@@ -421,6 +421,27 @@ func TestDirectOpportunisticTLS(t *testing.T) {
 	}
 }
 
+// A handshake that failed is not tried with each message, and a message that asks
+// for TLS asks for it all the same.
+func TestDirectRemembersBrokenTLS(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, smtptest.Options{TLSConfig: &tls.Config{}}, smtptest.Options{})
+	d := w.direct(t, smtp.DirectOptions{Pool: smtp.PoolOptions{MaxMessages: 1}})
+	for range 3 {
+		result, err := d.Send(t.Context(), to("ana@example.net"))
+		require.NoError(t, err)
+		require.Zero(t, result.Recipients[0].Session.TLSVersion)
+	}
+	require.Equal(t, 4, w.mx1.Connections(), "one with TLS, three without")
+	m := to("ana@example.net")
+	m.TLS = smtp.TLSRequire
+	result, err := d.Send(t.Context(), m)
+	require.NoError(t, err)
+	require.Equal(t, 3, w.mx1.Len())
+	require.Equal(t, "mx2.example.net", result.Recipients[0].Session.Host)
+	require.True(t, result.Recipients[0].Session.TLSVerified)
+}
+
 func TestDirectRequireTLS(t *testing.T) {
 	t.Parallel()
 	m := to("ana@example.net")

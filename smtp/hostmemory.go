@@ -5,47 +5,49 @@ import (
 	"time"
 )
 
-// The limits of what is remembered of hosts that did not answer.
+// The limits of what is remembered of mail hosts.
 const (
 	downFor      = time.Minute
-	maxDownHosts = 10_000
+	brokenTLSFor = time.Hour
+	maxHostNotes = 10_000
 )
 
-// downHosts remembers mail hosts that did not answer, or not under the TLS that
-// they are held to, so that not every message waits for the same host in vain
-// before it goes to the next one. The zero value is ready for use.
-type downHosts struct {
+// hostMemory remembers something of hosts for a while. The zero value is ready
+// for use.
+type hostMemory struct {
 	mu    sync.Mutex // guards until
 	until map[string]time.Time
 }
 
-// note tells how the last attempt at a host ended.
-func (d *downHosts) note(host string, answered bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if answered {
-		delete(d.until, host)
-		return
+func (m *hostMemory) remember(host string, d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.until) >= maxHostNotes || m.until == nil {
+		m.until = make(map[string]time.Time)
 	}
-	if len(d.until) >= maxDownHosts || d.until == nil {
-		d.until = make(map[string]time.Time)
-	}
-	d.until[host] = time.Now().Add(downFor)
+	m.until[host] = time.Now().Add(d)
 }
 
-func (d *downHosts) has(host string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	until, ok := d.until[host]
+func (m *hostMemory) forget(host string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.until, host)
+}
+
+func (m *hostMemory) has(host string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	until, ok := m.until[host]
 	return ok && time.Now().Before(until)
 }
 
-// last puts the hosts that are down behind the others. Their order is kept
-// otherwise.
-func (d *downHosts) last(hosts []PlanHost) []*PlanHost {
+// downLast puts the hosts that did not answer lately behind the others, so that
+// not every message waits for the same host in vain before it goes to the next
+// one. Their order is kept otherwise.
+func (d *Direct) downLast(hosts []PlanHost) []*PlanHost {
 	var up, down []*PlanHost
 	for i := range hosts {
-		if d.has(hosts[i].Name) {
+		if d.down.has(hosts[i].Name) {
 			down = append(down, &hosts[i])
 		} else {
 			up = append(up, &hosts[i])

@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	stsFetchTimeout = time.Minute     // RFC 8461, section 3.3
-	stsRetryAfter   = 5 * time.Minute // after a failed fetch (RFC 8461, section 3.3)
-	stsRefreshAfter = 24 * time.Hour  // then a policy is fetched again, to keep it alive
-	maxSTSFailures  = 10_000          // remembered
+	stsFetchTimeout = time.Minute      // RFC 8461, section 3.3
+	stsRenewTimeout = 10 * time.Second // where an older policy holds meanwhile
+	stsRetryAfter   = 5 * time.Minute  // after a failed fetch (RFC 8461, section 3.3)
+	stsRefreshAfter = 24 * time.Hour   // then a policy is fetched again, to keep it alive
+	maxSTSFailures  = 10_000           // remembered
 )
 
 // stsFinder finds the MTA-STS policy of a domain: in the DNS, in the store, and
@@ -47,7 +48,6 @@ func newSTSFinder(r Resolver, store STSStore, conf *tls.Config, dial dialFunc) *
 		store:    store,
 		failed:   make(map[string]stsFailure),
 		client: &http.Client{
-			Timeout: stsFetchTimeout,
 			// A redirect would let whoever runs a web server move the policy.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
@@ -83,7 +83,7 @@ func (f *stsFinder) find(ctx context.Context, domain string) (p *STSPolicy, miss
 	if known.current(id) {
 		return known, nil, nil
 	}
-	fresh, err := f.fetching.do(ctx, domain, func() (*STSPolicy, error) { return f.refresh(ctx, domain, id) })
+	fresh, err := f.fetching.do(ctx, domain, func() (*STSPolicy, error) { return f.refresh(ctx, domain, id, known) })
 	if err != nil {
 		return known, err, nil
 	}
@@ -118,14 +118,19 @@ func (f *stsFinder) announced(ctx context.Context, domain string) (id string, ok
 }
 
 // refresh fetches a policy and saves it. What failed is not tried again for a while.
-func (f *stsFinder) refresh(ctx context.Context, domain, id string) (*STSPolicy, error) {
+// known is the policy that holds meanwhile, or nil.
+func (f *stsFinder) refresh(ctx context.Context, domain, id string, known *STSPolicy) (*STSPolicy, error) {
 	if err := f.failure(domain, id); err != nil {
 		return nil, err
 	}
 	if p, err := f.load(ctx, domain); err == nil && p.current(id) {
 		return p, nil // somebody was faster
 	}
-	p, err := f.fetch(ctx, domain)
+	patience := stsFetchTimeout
+	if known != nil {
+		patience = stsRenewTimeout
+	}
+	p, err := f.fetch(ctx, domain, patience)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errSTSFetch, err)
 		if ctx.Err() == nil {
@@ -160,7 +165,9 @@ func (f *stsFinder) remember(domain string, failure stsFailure) {
 }
 
 // fetch reads a policy from its server (RFC 8461, section 3.3).
-func (f *stsFinder) fetch(ctx context.Context, domain string) (*STSPolicy, error) {
+func (f *stsFinder) fetch(ctx context.Context, domain string, patience time.Duration) (*STSPolicy, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	url := "https://mta-sts." + domain + "/.well-known/mta-sts.txt"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -40,6 +40,8 @@ type target struct {
 	// verify replaces the check of the certificate against host, as DANE does. It
 	// is not called for startTLSOpportunistic.
 	verify func(tls.ConnectionState) error
+	// tlsBroke, if set, is called when opportunistic TLS failed.
+	tlsBroke func()
 }
 
 // targetKey is what a connection is pooled by.
