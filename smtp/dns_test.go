@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,10 +42,7 @@ func newZone(t testing.TB, records ...string) *zone {
 // serve starts the resolver and returns its address.
 func (z *zone) serve(t testing.TB) string {
 	t.Helper()
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	udp, err := net.ListenPacket("udp", tcp.Addr().String())
-	require.NoError(t, err)
+	tcp, udp := listenBoth(t)
 	for _, s := range []*dns.Server{{Listener: tcp, Handler: z}, {PacketConn: udp, Handler: z}} {
 		started := make(chan struct{})
 		s.NotifyStartedFunc = func() { close(started) }
@@ -54,6 +52,21 @@ func (z *zone) serve(t testing.TB) string {
 		t.Cleanup(func() { _ = s.Shutdown(); <-done })
 	}
 	return tcp.Addr().String()
+}
+
+// listenBoth finds a port that is free for TCP and for UDP.
+func listenBoth(t testing.TB) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		udp, err := net.ListenPacket("udp", tcp.Addr().String())
+		if err == nil {
+			return tcp, udp
+		}
+		require.ErrorIs(t, err, syscall.EADDRINUSE)
+		require.NoError(t, tcp.Close())
+	}
 }
 
 // resolver starts z and returns a Resolver that asks it.
