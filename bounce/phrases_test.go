@@ -1,6 +1,8 @@
 package bounce_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -300,5 +302,18 @@ func TestParaphrases(t *testing.T) {
 				require.Equal(t, hard && !got.Temporary, got.Verdict == bounce.Hard)
 			})
 		}
+	}
+}
+
+// TestVerdicts holds Classify to a list of replies that look like others: a line
+// is "hard" or "soft", and the reply.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("testdata/replies.txt")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(b)) {
+		want, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		r := bounce.ParseReply(strings.ReplaceAll(text, `\n`, "\n"))
+		require.Equal(t, want == "hard", bounce.Classify(r).Verdict == bounce.Hard, "%s %v", line, bounce.Explain(r))
 	}
 }

@@ -162,13 +162,14 @@ func (rs *Rules) meets(x examined, i uint16) bool {
 	case r.MX != "" && !underDomain(x.MX, r.MX):
 		return false
 	}
-	return r.host || !r.Reason.aboutRecipient() || !x.beforeRecipient()
+	return r.host || !r.Reason.aboutRecipient() || !x.aboutSender()
 }
 
-// beforeRecipient reports whether a server answered before it heard of the
-// recipient. What it says then is about the sender, whatever the words.
-func (x examined) beforeRecipient() bool {
-	return x.Code != 0 && Connect <= x.Command && x.Command <= Mail
+// aboutSender reports whether a server answered before it heard of the recipient,
+// or by a code of authentication (RFC 4954, section 6). What it says then is about
+// the sender, whatever the words.
+func (x examined) aboutSender() bool {
+	return x.Code/10 == 53 || x.Code != 0 && Connect <= x.Command && x.Command <= Mail
 }
 
 func underDomain(host, domain string) bool {

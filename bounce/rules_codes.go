@@ -32,6 +32,8 @@ var clearStatus = []Rule{
 
 // vagueStatus is what is used for many things.
 var vagueStatus = []Rule{
+	{Name: "status-address", Status: "5.1.0", Commands: []Command{Rcpt}, Reason: BadMailbox},
+	{Name: "status-ambiguous", Status: "5.1.4", Reason: BadMailbox},
 	{Name: "status-not-compliant", Status: "x.1.9", Reason: ContentRefused},
 	{Name: "status-disabled", Status: "x.2.1", Reason: MailboxDisabled},
 	{Name: "status-expansion", Status: "x.2.4", Reason: System},

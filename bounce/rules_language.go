@@ -5,7 +5,7 @@ package bounce
 // "mailbox full".
 const passedOver = `
 	a an the this that these those its it e i am is are was were be been being has have had do does did
-	can could will would may might should your our my his her their and or currently now already also just so very
+	can could will would may might should our my his her their and or currently now already also just so very
 	seems appears because
 	est ist es sein esta estan este jest sont est sind war wurde el la le les l de du des del della do da dos der die das dem den
 	il lo los las un une una uma ein eine au aux dell d se s sa su votre vostra ihre
@@ -20,7 +20,7 @@ const sameWords = `
 	recipient recipients recepient recipent
 	address addresses adress addresss
 	domain domains
-	exist exists existing existed exits
+	exist exists existing existed exits existent
 	nonexistent nonexistant inexistent nonexisting nonexist unexisting inexistant
 	mail email emails mails
 	message messages msg
@@ -74,7 +74,7 @@ var synonyms = map[string]string{
 	"user": "user|mailbox|account|recipient|receiver|addressee|alias|inbox|login|username|subscriber|customer|member|userid|person|rcpt|mail box|user name",
 	// The one who sends.
 	"sender": "sender|senders|sender address|from address|return path|returnpath|mail from|mailfrom|envelope sender|envelope from|envelope from address|reverse path|" +
-		"sender domain|senders domain|sending domain|domain of sender|domain of sender address|originator|from domain|sender mail address",
+		"sender domain|senders domain|sending domain|domain of sender|domain of sender address|originator|from domain|return address|sender mailbox|senders mailbox|sender account|senders account|senders address|senders mail address|sender mail address",
 	// The tags of Orange and La Poste.
 	"ofr": "ofr|ofr000|ofr001|ofr002|ofr003|ofr004|ofr005|ofr006|ofr007",
 	"lpn": "lpn|lpn000|lpn001|lpn002|lpn003|lpn004|lpn005|lpn006|lpn007",

@@ -12,6 +12,8 @@ var servers = []Rule{
 	{Name: "postfix-verifying", Reason: System, Text: []string{"address verification in progress", "unverified address & (timed out|refused|greylisted|lost connection|try again|temporarily)", "unverified recipient & (timed out|refused|greylisted|lost connection|try again|temporarily)"}},
 	{Name: "postfix-sender", Reason: SenderRejected, Text: []string{"sender address rejected"}, Unless: []string{"greylisted", "spf", "dkim", "dmarc", "rate", "throttled"}},
 	{Name: "hello-refused", Reason: LowReputation, Code: "421", Commands: []Command{Connect, Hello}, Text: []string{"service not available"}},
+	{Name: "no-recipients", Reason: Protocol, Code: "503", Text: []string{"no (valid |)recipient", "recipient first", "need rcpt"}},
+	{Name: "no-recipients-left", Reason: Protocol, Status: "5.5.1", Text: []string{"no valid recipient"}},
 	{Name: "postfix-client", Reason: NoPTR, Text: []string{"client host rejected not find"}},
 
 	// Exim and cPanel.
