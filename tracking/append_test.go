@@ -33,20 +33,6 @@ func newsletter() *tracking.Message {
 	}
 }
 
-func TestAppendAllocates(t *testing.T) {
-	p := compile(t, newTracker(t, &tracking.Options{ReturnPath: "bounce.example.com", Sink: discard}), newsletter())
-	r := recipient("name", "Lucía")
-	dst := make([]byte, 0, 1<<17)
-	require.LessOrEqual(t, testing.AllocsPerRun(200, func() {
-		_, _, err := p.Append(dst, r)
-		require.NoError(t, err)
-	}), 2.0)
-	require.LessOrEqual(t, testing.AllocsPerRun(200, func() {
-		_, _, err := p.Append(nil, r)
-		require.NoError(t, err)
-	}), 2.0)
-}
-
 // BenchmarkAppend holds Append of a whole message against go-message composing the
 // same rewritten message.
 func BenchmarkAppend(b *testing.B) {
