@@ -31,6 +31,9 @@ var ErrSigned = errors.New("signed or encrypted: track the message before it is 
 //
 // A message that is signed or encrypted is refused with [ErrSigned].
 func (t *Tracker) CompileRaw(msg []byte) (*Template, error) {
+	if bytes.HasPrefix(msg, []byte("From ")) { // QUIRK: mbox files begin so
+		msg = msg[after(msg, 0, '\n'):]
+	}
 	b := builder{t: t, m: &Message{}, raw: true}
 	if err := b.finished(withCRLF(msg)); err != nil {
 		return nil, fmt.Errorf("tracking: compile: %w", err)
@@ -227,8 +230,9 @@ func (b *builder) rawPart(entity []byte, depth int) error {
 	}
 	raw, body := splitEntity(entity)
 	header, err := parseHeader(raw)
-	if err != nil {
-		return err
+	if err != nil { // QUIRK: broken parts are copied
+		b.text = append(b.text, entity...)
+		return nil
 	}
 	return b.rawEntity(rawEntity{raw: raw, header: header, body: body}, depth)
 }

@@ -88,6 +88,52 @@ func TestCompileRawOwnMessageID(t *testing.T) {
 	require.Equal(t, crlf("From: hola@tienda.example\nMessage-ID: <uno@tienda.example>\nDate: Mon, 23 Nov 2026 12:00:00 +0000\nTo: a@b.example\n\nHola\n"), string(got))
 }
 
+func TestCompileRawCopies(t *testing.T) {
+	t.Parallel()
+	tracker := newTracker(t, &tracking.Options{Policy: tracking.Policy{Opens: tracking.Off}})
+	const head = "From: hola@tienda.example\nMessage-ID: <uno@tienda.example>\nDate: Mon, 23 Nov 2026 12:00:00 +0000\nTo: a@b.example\n"
+	for _, tt := range []struct{ name, before, body string }{
+		{"mbox line", "From hola@tienda.example Mon Nov 23 12:00:00 2026\n", "Content-Type: text/plain\n\nHola\n"},
+		{"no body", "", "Subject: x\n\n"},
+		{"HTML without links", "", "Content-Type: text/html; charset=utf-16\n\n<p>x</p>\n"},
+		{"attached HTML", "", "Content-Type: text/html\nContent-Disposition: attachment\n\n<a href=http://a.test>\n"},
+		{"broken part", "", "Content-Type: multipart/mixed; boundary=b\n\n--b\nno colon\n\nx\n--b--\n"},
+		{"no last delimiter", "", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--bb\n"},
+		{"empty part", "", "Content-Type: multipart/mixed; boundary=b\n\n--b\n--b\n\n--b--\n"},
+		{"no boundary", "", "Content-Type: multipart/mixed\n\n--b\n\nx\n"},
+		{"forwarded", "", "Content-Type: message/rfc822\n\nContent-Type: text/html\n\n<a href=http://a.test>\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := tracker.CompileRaw([]byte(tt.before + head + tt.body))
+			require.NoError(t, err)
+			got, _, err := p.Append(nil, recipient())
+			require.NoError(t, err)
+			require.Equal(t, crlf(head+tt.body), string(got))
+		})
+	}
+}
+
+// FuzzCompileRaw proves that what is compiled can be rendered, and that a message
+// without links and pixel is copied.
+func FuzzCompileRaw(f *testing.F) {
+	f.Add([]byte(finished))
+	f.Add([]byte("From: a@b.example\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n<a href=http://a.test>\n--b--\n"))
+	tracker, err := tracking.New("https://t.example.com", testKeys, &tracking.Options{Policy: tracking.Policy{Opens: tracking.Off, Clicks: tracking.Off}})
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		p, err := tracker.CompileRaw(msg)
+		if err != nil {
+			return
+		}
+		got, _, err := p.Append(nil, recipient())
+		require.NoError(t, err)
+		_, body, found := strings.Cut(string(got), "\r\n\r\n")
+		require.True(t, found)
+		body = strings.TrimSuffix(body, "\r\n")
+		require.Contains(t, strings.ReplaceAll(strings.ReplaceAll(string(msg), "\r\n", "\n"), "\n", "\r\n"), body)
+	})
+}
+
 func TestCompileRawRefuses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, msg, want string }{
