@@ -269,3 +269,40 @@ func acceptedReasons(t *testing.T, dir string) map[string][]string {
 	require.NoError(t, json.Unmarshal(data, &file))
 	return file.Accept["sisimai"]
 }
+
+// styles are the ways in which servers put a reply into a text. join stands
+// between the lines of the reply.
+var styles = []struct{ name, text, join string }{
+	{"after the command", "This is a permanent error. The following address(es) failed:\n\n  ana@example.net\n    host mx.example.net [192.0.2.1]\n    SMTP error from remote mail server after RCPT TO:<ana@example.net>:\n    REPLY\n\n------ This is a copy of the message, including all the headers. ------\n\nReturn-path: <x@example.com>\nReceived: by x\nMessage-ID: <1@x>\n", "\n    "},
+	{"between two sentences", "I'm afraid I wasn't able to deliver your message to the following addresses.\n\n<ana@example.net>:\n192.0.2.1 does not like recipient.\nRemote host said: REPLY\nGiving up on 192.0.2.1.\n\n--- Below this line is a copy of the message.\n\nReturn-Path: <x@example.com>\nReceived: by x\nMessage-ID: <1@x>\n", "\n"},
+	{"in a transcript", "   ----- The following addresses had permanent fatal errors -----\n<ana@example.net>\n\n   ----- Transcript of session follows -----\n... while talking to mx.example.net.:\n>>> RCPT To:<ana@example.net>\n<<< REPLY\n", "\n<<< "},
+	{"behind the address", "An error has occurred while attempting to deliver a message for\nthe following list of recipients:\n\nana@example.net: REPLY\n\n    Below is a copy of the original message:\n", " "},
+	{"below a sentence", "There was an error delivering your mail to <ana@example.net>.\n\nmx.example.net [192.0.2.1] did not like our RCPT TO:\nREPLY\n\nMessage headers follow.\n\nReceived: by x\nMessage-ID: <1@x>\n", "\n"},
+	{"in a sentence", "Delivery to the following recipient failed permanently:\n\n     ana@example.net\n\nTechnical details of permanent failure: \nThe error that the other server returned was: REPLY (state 13).\n\n----- Original message -----\n\nReceived: by x\nMessage-ID: <1@x>\n", " "},
+	{"on its own line", "Sorry, we were unable to deliver your message to the following address.\n\n<ana@example.net>:\nRemote host said:\nREPLY\n [RCPT_TO]\n\n--- Below this line is a copy of the message.\n\nReceived: by x\nMessage-ID: <1@x>\n", "\n"},
+	{"as a reason", "The following address failed:\n\nana@example.net:\nSMTP error from remote server for RCPT TO command, host: mx.example.net (192.0.2.1) reason: REPLY\n", " "},
+	{"as a log", "Sent <<< RCPT TO:<ana@example.net>\nReceived >>> REPLY\n\nUnable to deliver message to <ana@example.net>.\n", "\n"},
+	{"above the address", "Your message could not be delivered because of\n\nREPLY\n\nThe following recipients were affected:\n    ana@example.net\n", "\n"},
+	{"in a letter", "Your message could not be delivered to ana@example.net.\n\nThe server answered: REPLY\n", " "},
+}
+
+// TestCorpusStyles has every known reply come out of every style as it went in.
+func TestCorpusStyles(t *testing.T) {
+	replies := readCorpusReplies(t, corpus(t))
+	for _, style := range styles {
+		t.Run(style.name, func(t *testing.T) {
+			t.Parallel()
+			for _, one := range replies {
+				want := bounce.ParseReply(one.Reply)
+				if want.Code < 400 {
+					continue // errors of the sender's own side
+				}
+				text := strings.Replace(style.text, "REPLY", strings.ReplaceAll(one.Reply, "\n", style.join), 1)
+				report := parse(t, "Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.org\nTo: x@example.com\nSubject: failure notice\n\n"+text)
+				require.Equal(t, []string{"ana@example.net"}, addressesOf(report), one.Reply)
+				got := report.Recipients[0]
+				require.Equal(t, []any{want.Code, want.Status, bounce.Classify(want).Reason}, []any{got.Reply.Code, got.Reply.Status, got.Reason}, one.Reply)
+			}
+		})
+	}
+}

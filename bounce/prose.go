@@ -163,25 +163,36 @@ func (r *reader) isNameOf(body string, f mention) bool {
 // before it, which ends at floor.
 func (r *reader) certainty(body string, f mention, floor int) int {
 	before, after := body[:f.start], strings.TrimSpace(body[f.end:])
-	if lead := strings.Trim(before, "\"'<(` \t"); lead == "" || r.section && len(lead) < 8 && strings.IndexByte(lead, ' ') < 0 && whose(before) == 0 {
+	lead := strings.Trim(before, "\"'<(` \t")
+	if lead == "" {
 		return r.atStart(before, after)
 	}
-	switch whose(before[floor:]) {
-	case -1:
+	mine := whose(before[floor:])
+	switch replied := codeStart(before) >= 0; {
+	case mine < 0:
 		return 0
-	case 1:
-		if strings.HasPrefix(strings.TrimLeft(before, " \t"), "RCPT") && strings.Contains(r.text, ">>> ") {
-			return named // a transcript names also those that were accepted
-		}
-		if strings.HasSuffix(strings.TrimRight(before, " <\""), ":") && len(before) < 6 { // "To: a@b"
-			return named
-		}
-		return cued
-	}
-	if codeStart(before) >= 0 || strings.HasPrefix(after, "...") || failures.in(body) {
+	case replied: // who is named in a reply need not be the one it answers
+		return named
+	case mine > 0:
+		return r.told(before)
+	case r.section && len(lead) < 8 && strings.IndexByte(lead, ' ') < 0: // "[SMTP:a@b]"
+		return r.atStart(before, after)
+	case strings.HasPrefix(after, "..."), failures.in(body):
 		return named
 	}
 	return 0
+}
+
+// told is the certainty of an address before which words say that it is a
+// recipient's.
+func (r *reader) told(before string) int {
+	switch {
+	case strings.HasPrefix(before, "RCPT") && strings.Contains(r.text, ">>> "):
+		return named // a transcript names also those that were accepted
+	case len(before) < 6 && strings.HasSuffix(strings.TrimRight(before, " <\""), ":"): // "To: a@b"
+		return named
+	}
+	return cued
 }
 
 // atStart is the certainty of an address that begins its line.
