@@ -173,12 +173,12 @@ func isFieldName(name []byte) bool {
 // hasHighBit reports whether b holds an octet above 127.
 func hasHighBit(b []byte) bool {
 	const high = 0x8080808080808080
-	for len(b) >= 32 {
-		if (binary.LittleEndian.Uint64(b)|binary.LittleEndian.Uint64(b[8:])|
-			binary.LittleEndian.Uint64(b[16:])|binary.LittleEndian.Uint64(b[24:]))&high != 0 {
+	word := binary.LittleEndian.Uint64
+	for ; len(b) >= 64; b = b[64:] {
+		if (word(b)|word(b[8:])|word(b[16:])|word(b[24:])|
+			word(b[32:])|word(b[40:])|word(b[48:])|word(b[56:]))&high != 0 {
 			return true
 		}
-		b = b[32:]
 	}
 	for _, c := range b {
 		if c >= utf8.RuneSelf {

@@ -315,7 +315,6 @@ func (s *session) callForBody(t *transaction) (all bool) {
 
 // interpret takes the next reply. An error ends the session.
 func (s *session) interpret(raw rawReply) error {
-	s.lastHeard = time.Now()
 	if raw.code == 421 && s.lastWords.Code == 0 {
 		s.lastWords = raw.reply()
 		s.spent.Store(true)

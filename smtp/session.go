@@ -55,9 +55,9 @@ type session struct {
 	dirty     bool           // the server may hold an open transaction
 	proven    bool           // the server has taken a message by BDAT
 	lastWords Reply          // 421
-	lastHeard time.Time
-	freed     int // transactions done since the pool was told
-	clean     int // of these, accepted
+	lastHeard time.Time      // when the reader last had nothing to read
+	freed     int            // transactions done since the pool was told
+	clean     int            // of these, accepted
 
 	parked   bool      // the reader waits for the server
 	due      bool      // deadline is that of a reply
@@ -66,7 +66,7 @@ type session struct {
 
 const (
 	// maxOut is how much may wait to be written before more is appended.
-	maxOut = 256 << 10
+	maxOut = 64 << 10
 	// maxPipelined bounds the commands without a reply.
 	maxPipelined = 256
 	// freshness is how long ago the server must have spoken for a message to go in
@@ -276,7 +276,7 @@ func (s *session) unlock() {
 func (s *session) park() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.parked = true
+	s.parked, s.lastHeard = true, time.Now()
 	if s.err == nil {
 		s.schedule()
 	}
