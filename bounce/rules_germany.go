@@ -15,5 +15,7 @@ var gmx = []Rule{
 // tOnline is Telekom's T-Online.
 var tOnline = []Rule{
 	{Name: "t-online-reputation", tag: true, Reason: LowReputation, Text: []string{"none bad reputation", "reset nowl", "nowl"}},
-	{Name: "t-online-blocked", tag: true, Reason: IPBlocked, Text: []string{"problem occurred & postmaster", "problem occurred & rx t online"}},
+	{Name: "t-online-blocked", tag: true, Reason: IPBlocked, Text: []string{
+		"problem occurred & postmaster", "problem occurred & rx t online",
+	}},
 }

@@ -72,6 +72,8 @@ const sameWords = `
 var synonyms = map[string]string{
 	// A mailbox, or who reads it. Words before it do not matter: "email account".
 	"user": "user|mailbox|account|recipient|receiver|addressee|alias|inbox|login|username|subscriber|customer|member|userid|person|rcpt|mail box|user name",
+	// The same, of what can be closed.
+	"holder": "user|mailbox|account|recipient|subscriber|alias|box|address|customer|login|inbox|mail service|member|addressee",
 	// The one who sends.
 	"sender": "sender|senders|sender address|from address|return path|returnpath|mail from|mailfrom|envelope sender|envelope from|envelope from address|reverse path|" +
 		"sender domain|senders domain|sending domain|domain of sender|domain of sender address|originator|from domain|return address|sender mailbox|senders mailbox|sender account|senders account|senders address|senders mail address|sender mail address",

@@ -3,9 +3,14 @@ package bounce
 // outlook is Outlook.com for consumers: a code, sometimes a status, and a number
 // such as (S3140).
 var outlook = []Rule{
-	{Name: "outlook-blocked", tag: true, Reason: IPBlocked, Text: []string{"(s3140|s3150|s3113|s3114|s3115)", "part of network on blocked list", "network on our blocked list", "(sc|dy|ou) (001|002|003|004)"}},
+	{Name: "outlook-blocked", tag: true, Reason: IPBlocked, Text: []string{
+		"(s3140|s3150|s3113|s3114|s3115)", "part of network on blocked list", "network on our blocked list",
+		"(sc|dy|ou) (001|002|003|004)",
+	}},
 	{Name: "outlook-rate", tag: true, Reason: RateLimited, Text: []string{"rp (001|002|003)", "(s844|s775|s77720)"}},
-	{Name: "outlook-reputation", tag: true, Reason: LowReputation, Text: []string{"(s77714|s77719|s77712|s77713)", "temporarily rate limited due to ip reputation"}},
+	{Name: "outlook-reputation", tag: true, Reason: LowReputation, Text: []string{
+		"(s77714|s77719|s77712|s77713)", "temporarily rate limited due to ip reputation",
+	}},
 	{Name: "outlook-unknown", Reason: BadMailbox, Code: "5", Text: []string{"requested action not taken mailbox unavailable"}},
 	{Name: "outlook-unknown-tag", tag: true, Reason: BadMailbox, Text: []string{"mailbox unavailable s2017062302"}},
 	{Name: "outlook-domain", tag: true, Reason: BadDomain, Text: []string{"domain not reachable"}},
@@ -16,16 +21,24 @@ var outlook = []Rule{
 var exchangeOnline = []Rule{
 	{Name: "exo-unknown", tag: true, Reason: BadMailbox, Status: "5.4.1", Text: []string{"recipient address rejected"}},
 	{Name: "exo-no-recipient", Status: "5.4.1", Reason: BadMailbox},
-	{Name: "exo-recipient", tag: true, Reason: BadMailbox, Status: "5.1.10", Text: []string{"recipientnotfound", "recipient not found", "not found by smtp address lookup", "not found"}},
+	{Name: "exo-recipient", tag: true, Reason: BadMailbox, Status: "5.1.10", Text: []string{
+		"recipientnotfound", "recipient not found", "not found by smtp address lookup", "not found",
+	}},
 	{Name: "exo-recipient-status", Status: "5.1.10", Reason: BadMailbox},
-	{Name: "exo-remote-unknown", tag: true, Reason: BadMailbox, Text: []string{"remote server returned unknown recipient", "returned invalid or nonexistent"}},
+	{Name: "exo-remote-unknown", tag: true, Reason: BadMailbox, Text: []string{
+		"remote server returned unknown recipient", "returned invalid or nonexistent",
+	}},
 	{Name: "exo-banned-recipient", tag: true, Status: "5.7.504-505", Reason: MailboxDisabled},
 	{Name: "exo-domain", tag: true, Status: "5.4.310", Reason: BadDomain, Text: []string{"domain & not exist", "infodomainnonexistent"}},
-	{Name: "exo-throttled", tag: true, Reason: LowReputation, Code: "4", Status: "4.7.500-699", Text: []string{"access denied try again later", "access denied please try again", "ip reputation", "try again later", "server busy"}},
+	{Name: "exo-throttled", tag: true, Reason: LowReputation, Code: "4", Status: "4.7.500-699", Text: []string{
+		"access denied try again later", "access denied please try again", "ip reputation", "try again later", "server busy",
+	}},
 	{Name: "exo-throttled-status", tag: true, Status: "4.7.500-699", Reason: LowReputation},
 	{Name: "exo-throttled-more", tag: true, Status: "4.7.850-899", Reason: LowReputation},
 	{Name: "exo-banned-ip", tag: true, Status: "5.7.606-649", Reason: IPBlocked},
-	{Name: "exo-banned-words", tag: true, Reason: IPBlocked, Text: []string{"access denied banned sending ip", "access denied banned sender", "blocked by recipient & customer"}},
+	{Name: "exo-banned-words", tag: true, Reason: IPBlocked, Text: []string{
+		"access denied banned sending ip", "access denied banned sender", "blocked by recipient & customer",
+	}},
 	{Name: "exo-blocked-by", tag: true, Status: "5.7.507", Reason: IPBlocked, Text: []string{"rejected by recipient"}},
 	{Name: "exo-blocked-list", tag: true, Status: "5.7.513", Reason: IPBlocked, Text: []string{"blocked by recipient"}},
 	{Name: "exo-spam-abuse", tag: true, Reason: SenderRejected, Status: "5.7.501-503", Text: []string{"spam abuse detected", "banned sender"}},
