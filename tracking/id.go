@@ -115,11 +115,15 @@ func EventID(t Type, message ID, parts ...string) ID {
 		b = appendPart(b, part)
 	}
 	sum := sha256.Sum256(b)
-	id := ID(sum[:16])
-	copy(id[:6], message[:6])
-	id[6] = 0x80 | id[6]&0x0f
-	id[8] = 0x80 | id[8]&0x3f
-	return id
+	return eventID(message, ID(sum[:16]))
+}
+
+// eventID makes a hash an event's ID.
+func eventID(message, hash ID) ID {
+	copy(hash[:6], message[:6])
+	hash[6] = 0x80 | hash[6]&0x0f
+	hash[8] = 0x80 | hash[8]&0x3f
+	return hash
 }
 
 // appendPart appends a part and its length, so that no two lists of parts are alike.

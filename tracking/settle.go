@@ -2,13 +2,13 @@ package tracking
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -47,6 +47,8 @@ const (
 	maxHits = 1 << 16
 	// maxTogether bounds the hits of one mail that are judged together.
 	maxTogether = 256
+	// maxTaken bounds the mails that are taken under one lock.
+	maxTaken = 64
 	// flushPause keeps flushes apart, so that a busy server has batches.
 	flushPause = 50 * time.Millisecond
 	// hookTimeout bounds one call of Consent or Resolve.
@@ -55,10 +57,10 @@ const (
 
 // recorder takes hits from the handler, and hands events to the sink from a timer.
 type recorder struct {
-	opts *Options
-	nets networks
-	seed maphash.Seed
-	seen seen
+	opts  *Options
+	nets  networks
+	seeds [2]maphash.Seed
+	seen  seen
 	// labels are what templates of this process say about their mailings, so that
 	// hits can be labelled without asking anyone: anonymous ones have no other way.
 	labels cache[mailing, Mail]
@@ -72,19 +74,23 @@ type recorder struct {
 	mails   map[mailKey]*settling
 	order   []*settling // by due
 	held    int
+	over    bool // from when there are too many hits until half of them are gone
 	armed   bool
 	closed  bool
 	dropped int64
 
-	// ready belongs to whoever is busy: events on their way to the batch.
+	// These belong to whoever is busy: events on their way to the batch, and the
+	// mailing of the last with its name.
 	ready []Event
+	last  mailing
+	name  string
 }
 
 func newRecorder(opts *Options) *recorder {
 	return &recorder{
 		opts:  opts,
 		nets:  newNetworks(opts.Scanners),
-		seed:  maphash.MakeSeed(),
+		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		batch: newBatch(opts.Sink, BatchOptions{Pause: -1, Overflow: Drop, Log: opts.Log}),
 		spare: sync.Pool{New: func() any { return &settling{} }},
 		busy:  make(chan struct{}, 1),
@@ -118,6 +124,9 @@ func (r *recorder) add(h hit) {
 		delete(r.mails, key)
 	}
 	r.held++
+	if r.held == maxHits {
+		r.over = true
+	}
 	if !r.armed || r.held == maxHits {
 		r.arm(r.pause(h.at))
 	}
@@ -129,17 +138,14 @@ func (r *recorder) keyOf(h *hit) mailKey {
 	}
 	key := mailKey{anonymous: true}
 	copy(key.id[:], h.mailing[:])
-	var b [16]byte = h.client.As16()
-	sum := maphash.Bytes(r.seed, b[:]) ^ maphash.String(r.seed, h.agent.full)
-	for i := range 8 {
-		key.id[8+i] = byte(sum >> (8 * i))
-	}
+	client := h.client.As16()
+	binary.BigEndian.PutUint64(key.id[8:], maphash.Bytes(r.seeds[0], client[:])^maphash.String(r.seeds[0], h.agent.full))
 	return key
 }
 
 // pause is how long the oldest mail still waits. The caller holds mu.
 func (r *recorder) pause(now time.Time) time.Duration {
-	if r.held >= maxHits {
+	if r.over {
 		return 0
 	}
 	return r.order[0].due.Sub(now)
@@ -174,12 +180,14 @@ func (r *recorder) rearm() {
 
 // judge makes events of what is due by now. The caller is busy.
 func (r *recorder) judge(ctx context.Context, now time.Time) {
-	mails := make(map[mailing]Mail)
-	for m := r.take(now); m != nil; m = r.take(now) {
-		r.addEvents(ctx, m, mails)
-		r.reuse(m)
-		if len(r.ready) >= defaultBatch {
-			r.handOn(ctx)
+	known := make(map[mailing]Mail)
+	for mails := r.take(now, nil); len(mails) > 0; mails = r.take(now, mails[:0]) {
+		for _, m := range mails {
+			r.addEvents(ctx, m, known)
+			r.reuse(m)
+			if len(r.ready) >= defaultBatch {
+				r.handOn(ctx)
+			}
 		}
 	}
 	r.handOn(ctx)
@@ -201,20 +209,22 @@ func (r *recorder) reuse(m *settling) {
 	r.spare.Put(m)
 }
 
-// take removes the oldest mail, if it is due or there are too many.
-func (r *recorder) take(now time.Time) *settling {
+// take removes the oldest mails, some at a time, that are due or too many, and adds
+// them to the given ones.
+func (r *recorder) take(now time.Time, mails []*settling) []*settling {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.order) == 0 || r.held < maxHits && r.order[0].due.After(now) {
-		return nil
+	for len(r.order) > 0 && len(mails) < maxTaken && (r.over || !r.order[0].due.After(now)) {
+		m := r.order[0]
+		r.order[0], r.order = nil, r.order[1:]
+		if r.mails[m.key] == m {
+			delete(r.mails, m.key)
+		}
+		r.held -= len(m.hits)
+		r.over = r.over && r.held > maxHits/2
+		mails = append(mails, m)
 	}
-	m := r.order[0]
-	r.order[0], r.order = nil, r.order[1:]
-	if r.mails[m.key] == m {
-		delete(r.mails, m.key)
-	}
-	r.held -= len(m.hits)
-	return m
+	return mails
 }
 
 // close hands over everything at once. What comes later is dropped.
@@ -235,8 +245,8 @@ func (r *recorder) close(ctx context.Context) error {
 	return r.batch.Close(ctx)
 }
 
-// addEvents judges the hits of one mail, and adds their events to those that are ready. Mails
-// keeps what is known of mailings.
+// addEvents judges the hits of one mail, and adds their events to those that are
+// ready. Mails keeps what is known of mailings.
 func (r *recorder) addEvents(ctx context.Context, m *settling, mails map[mailing]Mail) {
 	policy := r.policy(ctx, m)
 	mail := r.resolve(ctx, m, mails)
@@ -321,7 +331,7 @@ func (r *recorder) event(h *hit, policy Policy, mail Mail) (Event, bool) {
 		return Event{}, false
 	}
 	e := Event{
-		Type: h.typ, Time: h.at.UTC(), Mailing: h.mailing.String(),
+		Type: h.typ, Time: h.at.UTC(), Mailing: r.nameOf(h.mailing),
 		Campaign: mail.Campaign, Stream: mail.Stream, Tenant: mail.Tenant, Tags: mail.Tags,
 		URL: h.url, Link: int(h.link), Machine: h.signals,
 	}
@@ -330,7 +340,7 @@ func (r *recorder) event(h *hit, policy Policy, mail Mail) (Event, bool) {
 		e.Message, e.Recipient, e.Meta = h.id, mail.Recipient, mail.Meta
 		e.First = e.Machine == 0 && !mail.had(h.typ) && r.seen.add(h.typ, h.id)
 	}
-	e.ID = EventID(h.typ, e.Message, e.Mailing, strconv.Itoa(int(h.link)), r.bucket(h), strconv.FormatInt(h.at.Unix(), 10))
+	e.ID = r.hitID(h, e.Message)
 	return e, true
 }
 
@@ -367,10 +377,27 @@ func (h *hit) showClient(e *Event, mode Mode) {
 	}
 }
 
-// bucket tells clients apart, in a way that means nothing outside this process.
-func (r *recorder) bucket(h *hit) string {
-	b := h.client.As16()
-	return strconv.FormatUint(maphash.Bytes(r.seed, b[:])^maphash.String(r.seed, h.agent.full), 36)
+// nameOf is m.String, which is the same for many in a row.
+func (r *recorder) nameOf(m mailing) string {
+	if r.name == "" || m != r.last {
+		r.last, r.name = m, m.String()
+	}
+	return r.name
+}
+
+// hitID returns the same ID for all hits of a client on one thing in one second. It
+// means nothing outside this process.
+func (r *recorder) hitID(h *hit, message ID) ID {
+	client := h.client.As16()
+	b := append(make([]byte, 0, 64), h.typ[0])
+	b = append(append(append(b, message[:]...), h.mailing[:]...), client[:]...)
+	b = binary.BigEndian.AppendUint16(b, h.link)
+	b = binary.BigEndian.AppendUint64(b, uint64(h.at.Unix()))
+	b = binary.BigEndian.AppendUint64(b, maphash.String(r.seeds[0], h.agent.full))
+	var hash ID
+	binary.BigEndian.PutUint64(hash[:8], maphash.Bytes(r.seeds[0], b))
+	binary.BigEndian.PutUint64(hash[8:], maphash.Bytes(r.seeds[1], b))
+	return eventID(message, hash)
 }
 
 // String is the form of [Event.Mailing].
