@@ -86,7 +86,7 @@ func dnsServers(list []string) ([]netip.AddrPort, error) {
 
 func (s *stub) Lookup(ctx context.Context, name string, t RecordType) (Answer, error) {
 	if _, ok := dns.IsDomainName(name); !ok || name == "" {
-		return Answer{}, fmt.Errorf("smtp: %q is not a domain name", name)
+		return Answer{Missing: true, Canonical: hostName(name)}, nil // the DNS cannot hold it
 	}
 	var failure error
 	for range s.attempts {

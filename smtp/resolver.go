@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -42,7 +43,12 @@ var recordNames = map[RecordType]string{
 	RecordTXT: "TXT", RecordAAAA: "AAAA", RecordTLSA: "TLSA",
 }
 
-func (t RecordType) String() string { return recordNames[t] }
+func (t RecordType) String() string {
+	if name, ok := recordNames[t]; ok {
+		return name
+	}
+	return fmt.Sprintf("TYPE%d", uint16(t)) // RFC 3597, section 5
+}
 
 // Answer is what the DNS holds at a name. Of Addrs, MX, TXT, TLSA and Names the
 // one that fits the question is set; it is empty when the name exists without
