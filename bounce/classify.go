@@ -77,7 +77,7 @@ const maxText = 8 << 10
 var defaults = sync.OnceValue(func() *Rules {
 	rules, err := NewRules(nil)
 	if err != nil {
-		panic(err) // our own table; TestTable would have failed
+		panic(err) // a fault in our own table, which every test would show
 	}
 	return rules
 })

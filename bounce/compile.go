@@ -15,9 +15,13 @@ func NewRules(opts *RulesOptions) (*Rules, error) {
 	if opts == nil {
 		opts = &RulesOptions{}
 	}
+	room := len(opts.Rules)
+	if !opts.Alone {
+		room += 1 << 16
+	}
 	c := compiler{
 		Rules:   &Rules{byStatus: map[[2]uint16][]uint16{}, providers: []string{""}, ways: make([][]way, 1)},
-		phrases: newPhrases(),
+		phrases: newPhrases(room),
 		slots:   map[string]uint16{},
 		names:   map[string]struct{}{},
 	}
@@ -26,17 +30,27 @@ func NewRules(opts *RulesOptions) (*Rules, error) {
 		c.add(r, true)
 	}
 	if !opts.Alone {
-		for _, section := range sections() {
-			for _, r := range section.rules {
-				r.Provider = section.provider
-				c.add(r, false)
-			}
+		c.addTable()
+	}
+	return c.finish()
+}
+
+// addTable adds the rules of this package. Hosts need not know their names.
+func (c *compiler) addTable() {
+	clear(c.names)
+	for _, section := range sections() {
+		for _, r := range section.rules {
+			r.Provider = section.provider
+			c.add(r, false)
 		}
 	}
+}
+
+func (c *compiler) finish() (*Rules, error) {
 	c.rules = append(c.rules, rule{})
 	c.Rules.slots = len(c.ways)
-	if c.Rules.slots > maxSlots || len(c.rules) >= math.MaxUint16 || len(c.phrases.dictionary) >= math.MaxUint16 || len(c.phrases.states) >= 1<<numberBits {
-		c.errs = append(c.errs, fmt.Errorf("bounce: %d rules are too many", len(c.rules)))
+	if c.Rules.slots > maxSlots || len(c.rules) > math.MaxUint16 || !c.phrases.fit() {
+		c.errs = append(c.errs, fmt.Errorf("bounce: %d rules with so many phrases are too many", len(c.rules)))
 	}
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)
@@ -92,17 +106,23 @@ func (c *compiler) add(r Rule, host bool) {
 	i := uint16(len(c.rules))
 	c.rules = append(c.rules, compiled)
 	c.names[r.Name] = struct{}{}
-	if r.wordless {
-		c.bare = append(c.bare, i)
-	} else if len(r.Text) > 0 {
+	switch {
+	case len(r.Text) > 0:
 		c.addText(r, i)
-	} else if s := compiled.status; s.subject >= 0 && s.high < math.MaxInt {
-		for detail := s.low; detail <= s.high; detail++ {
-			key := [2]uint16{uint16(s.subject), uint16(detail)}
-			c.byStatus[key] = append(c.byStatus[key], i)
-		}
-	} else {
+	case compiled.status.exact():
+		c.addStatus(compiled.status, i)
+	default:
 		c.bare = append(c.bare, i)
+	}
+}
+
+// exact reports whether a condition is on some numbers alone.
+func (s statusRange) exact() bool { return s.subject >= 0 && s.high < math.MaxInt }
+
+func (c *compiler) addStatus(s statusRange, i uint16) {
+	for detail := s.low; detail <= s.high; detail++ {
+		key := [2]uint16{uint16(s.subject), uint16(detail)}
+		c.byStatus[key] = append(c.byStatus[key], i)
 	}
 }
 
@@ -131,11 +151,11 @@ func (c *compiler) compile(r Rule, host bool) (out rule, err error) {
 	if out.status, err = parseStatusRange(r.Status); err != nil {
 		return out, err
 	}
-	if i := slices.Index(c.providers, r.Provider); i < 0 {
+	provider := slices.Index(c.providers, r.Provider)
+	if provider < 0 {
 		return out, fmt.Errorf("unknown provider %q; set mx instead", r.Provider)
-	} else {
-		out.provider = uint8(i)
 	}
+	out.provider = uint8(provider)
 	for _, command := range r.Commands {
 		out.commands |= 1 << command
 	}

@@ -126,12 +126,13 @@ type phrases struct {
 // skipped is the number of the words that are passed over.
 const skipped = 1
 
-func newPhrases() *phrases {
+// newPhrases returns phrases with room for about n edges.
+func newPhrases(n int) *phrases {
 	p := &phrases{
 		dictionary: map[uint64]uint32{},
-		edges:      make(map[uint64]uint32, 1<<16),
-		states:     make([]state, 1, 1<<16),
-		slots:      make([][]uint16, 1, 1<<16),
+		edges:      make(map[uint64]uint32, n),
+		states:     make([]state, 1, n+1),
+		slots:      make([][]uint16, 1, n+1),
 		numeric:    map[uint32]bool{},
 	}
 	p.same(passedOver)
@@ -229,6 +230,11 @@ func (p *phrases) child(at, id uint32) uint32 {
 	return to
 }
 
+// fit reports whether the numbers of words and states fit into their bits.
+func (p *phrases) fit() bool {
+	return len(p.dictionary) < 1<<wordBits && len(p.states) < 1<<numberBits
+}
+
 // matcher links each state to the one to fall back to, and packs the tables.
 func (p *phrases) matcher() *matcher {
 	m := &matcher{
@@ -296,6 +302,7 @@ type table struct {
 const (
 	numberBits = 24
 	keyBits    = 64 - numberBits
+	wordBits   = keyBits - numberBits // of the number of a word in the key of an edge
 )
 
 func newTable(n int) table {
@@ -324,4 +331,4 @@ func (t *table) set(key uint64, number uint32) {
 }
 
 // edge is the key of an edge.
-func edge(at, word uint32) uint64 { return uint64(at)<<16 | uint64(word) }
+func edge(at, word uint32) uint64 { return uint64(at)<<wordBits | uint64(word) }

@@ -26,7 +26,7 @@ func ParseReply(line string) Reply {
 	return r
 }
 
-// Temporary reports whether the server's own word is to try again.
+// temporary reports whether the server's own word is to try again.
 func (r Reply) temporary() bool {
 	if r.Code != 0 {
 		return r.Code/100 == 4
@@ -100,10 +100,7 @@ func findCode(s string) (start, code int) {
 			return i, c
 		}
 	}
-	if first != 0 {
-		return start, first
-	}
-	return 0, 0
+	return start, first
 }
 
 // afterSaid is where the reply begins that "said: " or the like introduces.

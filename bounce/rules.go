@@ -13,16 +13,17 @@ import (
 // Rule is one line of the table by which replies are told apart. A reply meets it
 // if it meets all conditions that are set; the first rule that it meets decides.
 type Rule struct {
-	// Name is what [Classification.Rule] shows. It must be unique among the
-	// rules of one set.
+	// Name is what [Classification.Rule] shows. It must be unique among the rules
+	// of the host.
 	Name   string `json:"name"`
 	Reason Reason `json:"reason"`
 
 	// Text is phrases of which one must occur. A phrase is whole words; case,
-	// accents, punctuation and line ends do not count, and addresses and numbers
-	// between its words are passed over. "a|b" in parentheses is either word,
-	// "(a|)" an optional one; "{user}" is any word for a mailbox; "a & b" asks
-	// for both parts, in any order.
+	// accents, punctuation and line ends do not count. Passed over are numbers,
+	// addresses, and words that say little, such as "is" and "the"; forms of a
+	// word, such as "reject" and "rejected", are the same. "(a|b)" is either,
+	// "(a|)" an optional word; "{user}" is any word for a mailbox; "a & b" asks for
+	// both parts, in any order.
 	Text []string `json:"text,omitempty"`
 	// Unless is phrases of which none may occur.
 	Unless []string `json:"unless,omitempty"`
@@ -98,7 +99,7 @@ type mark struct {
 	provider uint8
 }
 
-// statusRange is a condition on enhanced status codes. A nil part is any.
+// statusRange is a condition on enhanced status codes.
 type statusRange struct {
 	class, subject int // -1 is any
 	low, high      int // of the detail
@@ -234,10 +235,16 @@ func (rs *Rules) Explain(r Reply) []Match {
 	var matches []Match
 	for i := range rs.rules[:len(rs.rules)-1] {
 		if found, ok := met[uint16(i)]; ok {
-			matches = append(matches, Match{rs.rules[i].Rule, rs.rules[i].confidence, found})
+			matches = append(matches, Match{rs.rules[i].Rule.clone(), rs.rules[i].confidence, found})
 		}
 	}
 	return matches
+}
+
+// clone keeps the table from those who are shown a rule.
+func (r Rule) clone() Rule {
+	r.Text, r.Unless, r.Commands = slices.Clone(r.Text), slices.Clone(r.Unless), slices.Clone(r.Commands)
+	return r
 }
 
 // String says it in words: "gmail-no-such-user says bad-mailbox (by tag): "p=NoSuchUser"".

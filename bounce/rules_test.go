@@ -200,3 +200,40 @@ func TestClassifyAgrees(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestRulesNames(t *testing.T) {
+	t.Parallel()
+	r := bounce.ParseReply("550 5.1.1 User unknown")
+	ours := bounce.Explain(r)[0]
+	_, err := bounce.NewRules(&bounce.RulesOptions{Rules: []bounce.Rule{{Name: ours.Rule.Name, Code: "5", Reason: bounce.System}}})
+	require.NoError(t, err, "hosts need not know our names")
+	ours.Rule.Text[0] = "changed"
+	require.NotEqual(t, "changed", bounce.Explain(r)[0].Rule.Text[0])
+}
+
+// FuzzReadRules: rules that compile classify, and their faults are errors.
+func FuzzReadRules(f *testing.F) {
+	f.Add(`[{"name": "r", "reason": "system", "text": ["(a|b) {user} & c"], "status": "5.7.1-9", "code": "55"}]`, "550 5.7.1 a user c")
+	f.Fuzz(func(t *testing.T, file, line string) {
+		read, err := bounce.ReadRules(strings.NewReader(file))
+		if err != nil {
+			return
+		}
+		rules, err := bounce.NewRules(&bounce.RulesOptions{Rules: read, Alone: true})
+		if err != nil {
+			return
+		}
+		r := bounce.ParseReply(line)
+		got := rules.Classify(r)
+		require.Equal(t, got.Rule == "", len(rules.Explain(r)) == 0)
+	})
+}
+
+func BenchmarkNewRules(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := bounce.NewRules(nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
