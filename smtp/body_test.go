@@ -188,6 +188,7 @@ func TestRefusedLocally(t *testing.T) {
 		"endless line":         {letter(hello + strings.Repeat("a", 1<<20)), smtp.ErrLineTooLong},
 		"long header line":     {letter("X: " + strings.Repeat("a", 996) + "\r\n\r\n"), smtp.ErrLineTooLong},
 		"empty":                {letter(""), smtp.ErrBadContent},
+		"nothing but Bcc":      {letter("Bcc: eva@example.com"), smtp.ErrBadContent},
 		"no header":            {letter("Hola\r\n\r\n"), smtp.ErrBadContent},
 		"space in field name":  {letter("Sub ject: a\r\n\r\n"), smtp.ErrBadContent},
 		"continuation first":   {letter(" a\r\nFrom: b\r\n\r\n"), smtp.ErrBadContent},
@@ -367,6 +368,7 @@ func FuzzBody(f *testing.F) {
 	f.Add([]byte("A: b\n\n..\n.\n"), 1)
 	f.Add([]byte("Bcc: b\r\n c\r\nX: y\r\n"), 3)
 	f.Add([]byte("\r\n\r\n.\r\n"), 2)
+	f.Add([]byte("Bcc:"), 1)
 	f.Fuzz(func(t *testing.T, in []byte, piece int) {
 		text, stuffed, err := smtp.Encode(bytes.NewReader(in))
 		again, _, againErr := smtp.Encode(&pieceReader{in, max(1, piece%512)})

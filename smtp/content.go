@@ -91,7 +91,7 @@ func (c *canonical) end() {
 	}
 	switch {
 	case c.err != nil:
-	case c.lines == 0:
+	case c.facts.size == 0 && len(c.out) == 0:
 		c.refuse(ErrBadContent, "it is empty")
 	default:
 		c.err = io.EOF

@@ -101,12 +101,12 @@ func checkLocalName(name string) error {
 	}
 	if strings.HasPrefix(name, "[") {
 		if _, fault := parseLiteral(name); fault != "" {
-			return fmt.Errorf("LocalName %q: %s", name, fault)
+			return fmt.Errorf("option LocalName %q: %s", name, fault)
 		}
 		return nil
 	}
 	if fault := checkHost(strings.ToLower(name)); fault != "" {
-		return fmt.Errorf("LocalName %q: %s", name, fault)
+		return fmt.Errorf("option LocalName %q: %s", name, fault)
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (o *PoolOptions) check() error {
 		{"MaxAge", int64(o.MaxAge)},
 	} {
 		if option.value < 0 {
-			errs = append(errs, fmt.Errorf("Pool.%s %d: negative", option.name, option.value))
+			errs = append(errs, fmt.Errorf("option Pool.%s %d: negative", option.name, option.value))
 		}
 	}
 	return errors.Join(errs...)

@@ -56,7 +56,7 @@ func (t *Timeouts) check() error {
 		{"Data", t.Data}, {"Block", t.Block}, {"EndOfData", t.EndOfData}, {"Quit", t.Quit},
 	} {
 		if d.value < 0 {
-			errs = append(errs, fmt.Errorf("Timeouts.%s %v: negative", d.name, d.value))
+			errs = append(errs, fmt.Errorf("option Timeouts.%s %v: negative", d.name, d.value))
 		}
 	}
 	return errors.Join(errs...)
