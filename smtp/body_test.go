@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -403,5 +404,39 @@ func (r *pieceReader) Read(p []byte) (int, error) {
 	}
 	n := copy(p[:min(len(p), r.n)], r.b)
 	r.b = r.b[n:]
+	return n, nil
+}
+
+// TestMemory: what a message takes does not grow with it.
+func TestMemory(t *testing.T) {
+	const size = 64 << 20
+	text := long(1 << 10)
+	for _, extensions := range []string{"PIPELINING CHUNKING", "PIPELINING"} {
+		s := newSink(t, strings.Fields(extensions)...)
+		relay, err := smtp.NewRelay("smtp://"+s.Addr().String(), nil)
+		require.NoError(t, err)
+		m := letter("")
+		m.Content = readerContent{size, func() (io.ReadCloser, error) {
+			return io.NopCloser(io.LimitReader(&endless{[]byte(text), 0}, size)), nil
+		}}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err = relay.Send(t.Context(), m)
+		runtime.ReadMemStats(&after)
+		require.NoError(t, err)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4<<20), extensions)
+		require.NoError(t, relay.Close())
+	}
+}
+
+// endless is a text again and again.
+type endless struct {
+	text []byte
+	at   int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, e.text[e.at:])
+	e.at = (e.at + n) % len(e.text)
 	return n, nil
 }

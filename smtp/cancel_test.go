@@ -317,3 +317,29 @@ func TestTroubleAfterAcceptance(t *testing.T) {
 		})
 	}
 }
+
+// TestDripFeed: a server that sends its reply octet by octet gains no time by it.
+func TestDripFeed(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"greeting", "MAIL"} {
+		synctest.Test(t, func(t *testing.T) {
+			server := newWireServer(t, func(p *wire) {
+				if step == "MAIL" {
+					p.greet()
+					p.hear("MAIL")
+				}
+				for {
+					if _, err := p.conn.Write([]byte("2")); err != nil {
+						return
+					}
+					time.Sleep(time.Minute)
+				}
+			})
+			relay := newRelay(t, server, smtp.RelayOptions{})
+			start := time.Now()
+			_, err := relay.Send(t.Context(), letter(hello))
+			require.ErrorContains(t, err, "timeout")
+			require.Equal(t, 5*time.Minute, time.Since(start), step)
+		})
+	}
+}
