@@ -11,6 +11,7 @@ type envelope struct {
 	list          bool // a list or a newsletter
 	reported      bool // the field of Outlook.com's feedback
 	answers       bool // In-Reply-To or References
+	inReplyTo     string
 	precedence    string
 	multipart     bool   // multipart/report
 	reportType    string // its report-type
@@ -46,7 +47,10 @@ func (p *parser) readEnvelope(header string) {
 			p.head.precedence = value
 		case "list-id", "list-unsubscribe", "list-post":
 			p.head.list = true
-		case "in-reply-to", "references":
+		case "in-reply-to":
+			p.head.inReplyTo = messageID(value)
+			p.head.answers = true
+		case "references":
 			p.head.answers = true
 		case "content-type":
 			p.head.multipart = mediaType(value) == "multipart/report"

@@ -6,6 +6,9 @@ import "strings"
 func (p *parser) finish() {
 	r := p.report
 	r.Text = cutText(p.prose)
+	if r.Kind != NotReport && r.Original.MessageID == "" {
+		r.Original.MessageID = p.head.inReplyTo
+	}
 	switch r.Kind {
 	case KindBounce, KindDelay, KindSuccess:
 		p.finishDelivery()

@@ -57,9 +57,7 @@ func TestRealReports(t *testing.T) {
 			require.Len(t, report.Recipients, 1)
 			got := report.Recipients[0]
 			require.Equal(t, []any{tt.recipient, tt.status, tt.reason}, []any{got.Address(), got.Status.String(), got.Reason}, "%+v", got)
-			if tt.kind != bounce.KindAutoReply {
-				require.Equal(t, id, report.Original.MessageID)
-			}
+			require.Equal(t, id, report.Original.MessageID)
 			r := serve(t, nil)
 			require.NoError(t, smtp.SendMail(r.address, nil, "", []string{from}, []byte(data)))
 			require.Equal(t, report.Recipients, r.received()[0].Recipients)

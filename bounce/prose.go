@@ -72,14 +72,15 @@ type candidate struct {
 
 // reader reads the prose line by line.
 type reader struct {
-	text    string
-	section bool
-	found   []candidate
+	text       string
+	section    bool // within a list
+	transcript bool // the text holds commands, too
+	found      []candidate
 }
 
 // candidates are the addresses of a text that may be failed recipients.
 func candidates(text string) []candidate {
-	r := reader{text: text}
+	r := reader{text: text, transcript: strings.Contains(text, ">>> ")}
 	for at := 0; at < len(text) && len(r.found) < 2*maxRecipients; {
 		end := len(text)
 		if i := strings.IndexByte(text[at:], '\n'); i >= 0 {
@@ -187,7 +188,7 @@ func (r *reader) certainty(body string, f mention, floor int) int {
 // recipient's.
 func (r *reader) told(before string) int {
 	switch {
-	case strings.HasPrefix(before, "RCPT") && strings.Contains(r.text, ">>> "):
+	case r.transcript && strings.HasPrefix(before, "RCPT"):
 		return named // a transcript names also those that were accepted
 	case len(before) < 6 && strings.HasSuffix(strings.TrimRight(before, " <\""), ":"): // "To: a@b"
 		return named
@@ -264,22 +265,26 @@ func names(text string) []string {
 // status code.
 func codeStart(line string) int {
 	for i := 0; i+3 <= len(line); i++ {
-		if line[i] != '4' && line[i] != '5' {
+		if line[i] != '4' && line[i] != '5' || i > 0 && within(line[:i]) || !endsCode(line, i) {
 			continue
 		}
-		code := codeAt(line, i)
-		if code == 0 && i+3 < len(line) && line[i+3] == '>' {
-			code = 1
+		if (introduced(line[:i]) || statusLen(line[skipSpace(line, i+3):]) > 0) && !countables.begins(line[i+3:]) {
+			return i
 		}
-		if code == 0 || code > 599 || !introduced(line[:i]) && statusLen(line[skipSpace(line, i+3):]) == 0 || counts(line[i+3:]) {
-			continue
-		}
-		if i > 0 && (isAlnum(line[i-1]) || line[i-1] == '.' || line[i-1] == '-' && i > 1 && isAlnum(line[i-2])) {
-			continue
-		}
-		return i
 	}
 	return -1
+}
+
+// within says that what follows is part of a word or a number.
+func within(before string) bool {
+	n := len(before) - 1
+	c := before[n]
+	return isAlnum(c) || c == '.' || c == '-' && n > 0 && isAlnum(before[n-1])
+}
+
+// endsCode says whether three digits end behind i: "<550>" is a code, too.
+func endsCode(line string, i int) bool {
+	return codeAt(line, i) != 0 || i+3 < len(line) && line[i+3] == '>' && isDigits(line[i:i+3])
 }
 
 // introducers are what stands before a reply.
@@ -306,8 +311,6 @@ var countables = newWordlist(
 	" second", " minute", " hour", " day", " byte", " kb", " mb", " k ", " recipients", " attempt", " times", " kilobyte", " character",
 )
 
-func counts(after string) bool { return countables.begins(after) }
-
 // findReply finds the first reply in a text, and returns it with the lines that
 // belong to it; empty if there is none. ahead is what comes before it.
 func findReply(text string) (reply, ahead string) {
@@ -317,10 +320,8 @@ func findReply(text string) (reply, ahead string) {
 			end = at + i + 1
 		}
 		line := text[at:min(end, at+maxProseLine)]
-		if trimmed := strings.TrimLeft(line, " \t>"); !strings.HasPrefix(strings.TrimLeft(line, " \t"), ">>>") || trimmed == "" {
-			if i := codeStart(line); i >= 0 {
-				return replyLines(text[at+i:]), text[:at+i]
-			}
+		if i := codeStart(line); i >= 0 && !strings.HasPrefix(strings.TrimLeft(line, " \t"), ">>>") {
+			return replyLines(text[at+i:]), text[:at+i]
 		}
 		at = end
 	}

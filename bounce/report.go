@@ -160,7 +160,8 @@ func (f *Fate) UnmarshalText(text []byte) (err error) {
 // Original is what a report returns of the mail that it is about. Every field is
 // empty that was not returned.
 type Original struct {
-	// MessageID is without the angle brackets.
+	// MessageID is without the angle brackets. Where nothing was returned, it is that
+	// of the report's In-Reply-To.
 	MessageID string
 	Date      time.Time
 	// Subject is decoded.
