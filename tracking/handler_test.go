@@ -598,6 +598,15 @@ func TestCloseRetries(t *testing.T) {
 	})
 }
 
+func TestCloseWithNothing(t *testing.T) {
+	t.Parallel()
+	tracker := newTestTracker(t, "https://t.example.com", nil)
+	require.Equal(t, http.StatusFound, do(tracker, request("GET", mailNow(tracker).click(0, offer))).StatusCode)
+	require.NoError(t, tracker.Close(t.Context()))
+	require.NoError(t, tracker.Close(t.Context()), "again")
+	require.Zero(t, tracker.Dropped())
+}
+
 // TestFlood sends more hits than fit, of one mail and of many.
 func TestFlood(t *testing.T) {
 	t.Parallel()

@@ -79,6 +79,8 @@ type Options struct {
 
 	// Settle is how long hits wait for others of the same mail, so that scanners can
 	// be told by what they do together. Zero means 10 seconds; negative, not at all.
+	// When 65,536 hits wait, some 12 MB, the oldest wait no longer; twice as many are
+	// the most, and what comes then is lost and counted: see [Tracker.Dropped].
 	Settle time.Duration
 	// MaxAge is the age at which mail is no longer recorded. Its links work for
 	// ever. Zero means 400 days.

@@ -109,3 +109,19 @@ func TestEventID(t *testing.T) {
 		require.NotEqual(t, id, other)
 	}
 }
+
+func FuzzParseKeys(f *testing.F) {
+	f.Add("1:" + base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	f.Add("2:AAAA,1:")
+	f.Fuzz(func(t *testing.T, s string) {
+		keys, err := tracking.ParseKeys(s)
+		if err != nil {
+			return
+		}
+		again, err := tracking.ParseKeys(tracking.FormatKeys(keys))
+		require.NoError(t, err)
+		require.Equal(t, keys, again)
+		_, err = tracking.New("https://t.example.com", keys, nil)
+		require.NoError(t, err)
+	})
+}
