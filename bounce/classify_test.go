@@ -48,6 +48,9 @@ func TestRetryAfter(t *testing.T) {
 	for reply, want := range map[string]time.Duration{
 		"450 4.2.0 Greylisted, try again in 300 seconds": 5 * time.Minute,
 		"451 4.7.1 Please try again in 5 minutes":        5 * time.Minute,
+		"450 4.7.1 Please retry in 90s":                  90 * time.Second,
+		"451 4.7.1 Try again 2 hours later":              2 * time.Hour,
+		"450 Vuelva a intentarlo en 5 minutos":           5 * time.Minute,
 		"450 greylisted for 00:04:30":                    4*time.Minute + 30*time.Second,
 		"450 4.7.1 too many connections from 192.0.2.1":  0,
 		"550 5.1.1 User unknown, gone for 300 seconds":   0,

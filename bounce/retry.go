@@ -37,7 +37,7 @@ func lastWord(s string) string {
 }
 
 func waitWord(s string) bool {
-	for _, w := range [...]string{"in", "for", "after", "wait", "least", "dans", "nach", "en", "about"} {
+	for _, w := range [...]string{"in", "for", "after", "wait", "least", "dans", "nach", "en", "about", "again", "another", "delay", "delayed"} {
 		if strings.EqualFold(s, w) {
 			return true
 		}
@@ -69,12 +69,15 @@ func delay(s string) time.Duration {
 
 func unit(s string) time.Duration {
 	for _, u := range units {
-		if len(s) >= len(u.name) && strings.EqualFold(s[:len(u.name)], u.name) {
+		if len(s) >= len(u.name) && strings.EqualFold(s[:len(u.name)], u.name) && (len(u.name) > 1 || lone(s)) {
 			return u.length
 		}
 	}
 	return 0
 }
+
+// lone reports whether the letter that s begins with is a word of its own.
+func lone(s string) bool { return len(s) == 1 || !isLetter(s[1]) && !isDigit(s[1]) }
 
 var units = [...]struct {
 	name   string
@@ -82,5 +85,6 @@ var units = [...]struct {
 }{
 	{"sec", time.Second}, {"sek", time.Second}, {"seg", time.Second},
 	{"min", time.Minute},
+	{"s", time.Second}, {"m", time.Minute}, {"h", time.Hour},
 	{"hour", time.Hour}, {"hrs", time.Hour}, {"heure", time.Hour}, {"stunde", time.Hour}, {"hora", time.Hour},
 }

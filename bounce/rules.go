@@ -163,7 +163,11 @@ func (rs *Rules) meets(x examined, i uint16) bool {
 	case r.MX != "" && !underDomain(x.MX, r.MX):
 		return false
 	}
-	return r.host || !r.Reason.aboutRecipient() || !x.aboutSender()
+	if r.host || !r.Reason.aboutRecipient() {
+		return true
+	}
+	// The reply to DATA is about all recipients, so it must be plain.
+	return !x.aboutSender() && (x.Command != Data || r.confidence >= ByPhrase)
 }
 
 // aboutSender reports whether a server answered before it heard of the recipient,
