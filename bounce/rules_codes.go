@@ -7,7 +7,6 @@ var clearStatus = []Rule{
 	{Name: "status-domain", Status: "x.1.2", Reason: BadDomain},
 	{Name: "status-address-syntax", Status: "x.1.3", Reason: BadMailbox},
 	{Name: "status-moved", Status: "x.1.6", Reason: MailboxMoved},
-	{Name: "status-sender", Status: "x.1.7-8", Reason: SenderRejected},
 	{Name: "status-null-mx", Status: "x.1.10", Reason: BadDomain},
 	{Name: "status-full", Status: "x.2.2", Reason: MailboxFull},
 	{Name: "status-length", Status: "x.2.3", Reason: TooLarge},

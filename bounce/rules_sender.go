@@ -227,4 +227,6 @@ var aboutSender = []Rule{
 	}, Unless: []string{
 		"user unknown", "unknown user", "no such user", "no such recipient", "mailbox full", "sender notified",
 	}},
+	// The status says whose domain it is that "does not exist".
+	{Name: "status-sender", Status: "x.1.7-8", Reason: SenderRejected},
 }
