@@ -46,6 +46,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	defer stop()
 
 	r := &run{Queue: q, attempts: attempts, resolved: map[string]time.Time{}}
+	r.listen(ctx)
 	err := r.loop(ctx)
 	r.group.Wait()
 	r.handBack(attempts)
