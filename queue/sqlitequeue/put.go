@@ -58,7 +58,7 @@ func (s *Store) put(w *writer, b *queue.Batch) ([]queue.Accepted, error) {
 	w.remember(b.Hash, template)
 	w.onCommit(func() { s.templates.add(b.Hash, template) })
 	if w.used != nil {
-		w.used[template] = true
+		w.used.templates[template] = true
 	}
 	return accepted, s.add(w, fresh, template)
 }
@@ -213,6 +213,9 @@ func (s *Store) add(w *writer, jobs []*queue.Job, template int64) error {
 		flow, err := w.flow(job.Flow)
 		if err != nil {
 			return err
+		}
+		if w.used != nil {
+			w.used.flows[flow] = true
 		}
 		row := [...]driver.Value{
 			job.ID[:], flow, int64(states[i]), schedule.Millis(job.Due), schedule.Millis(job.Expires), job.Address, filled(job.Recipient),

@@ -12,8 +12,8 @@ import (
 	"github.com/franqueo/franqueo/tracking"
 )
 
-// The sweep deletes what is older than the options say, an hour after the last
-// time, in steps between which others get their turn.
+// sweepEvery is how often what is too old is deleted, in steps between which others
+// get their turn.
 const sweepEvery = time.Hour
 
 func (s *Store) runSweep(ctx context.Context) {
@@ -32,8 +32,8 @@ func (s *Store) runSweep(ctx context.Context) {
 	}
 }
 
-// Sweep deletes now what the options no longer keep: finished jobs, the templates
-// that no job needs, and events. It also happens once an hour by itself.
+// Sweep deletes now what the options no longer keep: events, finished jobs, and the
+// templates that no job needs. It also happens once an hour by itself.
 func (s *Store) Sweep(ctx context.Context) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (s *Store) sweep(ctx context.Context, now time.Time) error {
 	if err := s.sweepJobs(ctx, now.Add(-s.opts.KeepFinished)); err != nil {
 		return err
 	}
-	return s.sweepTemplates(ctx)
+	return s.sweepIdle(ctx)
 }
 
 func (s *Store) sweepEvents(ctx context.Context, before time.Time) error {
@@ -119,30 +119,49 @@ func (s *Store) deleteJobs(w *writer, ids []tracking.ID) error {
 	return nil
 }
 
-// sweepTemplates deletes the templates, and the flows, of which no job is left.
-// What jobs name while it looks is noted by the writer.
-func (s *Store) sweepTemplates(ctx context.Context) error {
-	if err := s.write(ctx, func(w *writer) error { w.used = map[int64]bool{}; return nil }); err != nil {
+// used is what jobs have named since a sweep began to look for what they do not.
+type used struct{ templates, flows map[int64]bool }
+
+// sweepIdle deletes the templates and the flows of which no job is left. It looks
+// while others go on, so the writer notes what they name meanwhile.
+func (s *Store) sweepIdle(ctx context.Context) error {
+	err := s.write(ctx, func(w *writer) error {
+		w.used = &used{map[int64]bool{}, map[int64]bool{}}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	var idle []int64
-	err := s.withReader(ctx, func(c *conn) error {
-		return c.query(ctx, func(v []driver.Value) error {
-			idle = append(idle, integer(v[0]))
-			return nil
-		}, "SELECT id FROM template WHERE id NOT IN (SELECT DISTINCT template FROM job)")
-	})
-	for part := range slices.Chunk(idle, chunk) {
-		if err == nil {
-			err = s.write(ctx, func(w *writer) error { return w.deleteTemplates(part) })
-		}
-	}
+	err = firstError(
+		s.sweepNumbers(ctx, "SELECT id FROM template WHERE id NOT IN (SELECT template FROM job)", (*writer).deleteTemplate),
+		s.sweepNumbers(ctx, "SELECT id FROM flow WHERE id NOT IN (SELECT flow FROM job)", (*writer).deleteFlow))
 	// Even if ctx has ended: the notes must not grow for ever.
-	return firstError(err, s.write(context.WithoutCancel(ctx), func(w *writer) error { w.used = nil; return nil }))
+	return firstError(err, s.write(context.WithoutCancel(ctx), func(w *writer) error {
+		w.used = nil
+		return nil
+	}))
 }
 
-func firstError(errs ...error) error {
-	for _, err := range errs {
+func (s *Store) sweepNumbers(ctx context.Context, idle string, remove func(*writer, int64) error) error {
+	var numbers []int64
+	err := s.withReader(ctx, func(c *conn) error {
+		return c.query(ctx, func(v []driver.Value) error {
+			numbers = append(numbers, integer(v[0]))
+			return nil
+		}, idle)
+	})
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(numbers, chunk) {
+		err := s.write(ctx, func(w *writer) error {
+			for _, n := range part {
+				if err := remove(w, n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}
@@ -150,16 +169,30 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-func (w *writer) deleteTemplates(ids []int64) error {
+func (w *writer) deleteTemplate(n int64) error {
 	clear(w.templates)
-	for _, id := range ids {
-		if w.used[id] {
-			continue
-		}
-		if _, err := w.exec("DELETE FROM template WHERE id = ?", id); err != nil {
-			return err
-		}
-		if _, err := w.exec("DELETE FROM content WHERE template = ?", id); err != nil {
+	if w.used.templates[n] {
+		return nil
+	}
+	if _, err := w.exec("DELETE FROM template WHERE id = ?", n); err != nil {
+		return err
+	}
+	_, err := w.exec("DELETE FROM content WHERE template = ?", n)
+	return err
+}
+
+func (w *writer) deleteFlow(n int64) error {
+	clear(w.flows)
+	if w.used.flows[n] {
+		return nil
+	}
+	_, err := w.exec("DELETE FROM flow WHERE id = ?", n)
+	return err
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
 			return err
 		}
 	}

@@ -24,8 +24,8 @@ type writer struct {
 	templates map[queue.Hash]int64
 	// newest is no less than any ID in the file.
 	newest tracking.ID
-	// used has the templates that were named since a sweep began; nil without one.
-	used map[int64]bool
+	// used is nil while no sweep looks for what is not.
+	used *used
 
 	// Of the transaction under way:
 	coming   int         // new jobs
