@@ -138,13 +138,13 @@ func filled(t *testing.T, path string) (want map[tracking.ID]queue.Job, bodies m
 	t.Helper()
 	s := open(t, path)
 	bodies = map[queue.Hash]string{}
-	for i := range 300 {
-		body := randomBody(200 + 20*i)
+	for i := range 100 {
+		body := randomBody(200 + 50*i)
 		b := mail(body)
 		bodies[b.Hash] = body
 		put(t, s, b)
 	}
-	leases, err := s.Claim(t.Context(), noon, noon.Add(time.Hour), []queue.FlowClaim{{Flow: queue.Flow{Lane: "example.com"}, N: 100}})
+	leases, err := s.Claim(t.Context(), noon, noon.Add(time.Hour), []queue.FlowClaim{{Flow: queue.Flow{Lane: "example.com"}, N: 30}})
 	require.NoError(t, err)
 	changes := make([]queue.Change, len(leases))
 	for i, l := range leases {
@@ -186,7 +186,7 @@ func TestFlippedBytes(t *testing.T) {
 	require.NoError(t, err)
 	random := rand.New(rand.NewPCG(1, 2))
 	var found int
-	const flips = 150
+	const flips = 100
 	for range flips {
 		at := random.IntN(len(whole))
 		damaged := append([]byte{}, whole...)

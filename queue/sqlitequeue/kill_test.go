@@ -101,7 +101,7 @@ func work(path string) {
 // what it had acknowledged.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	kills := 20
+	kills := 10
 	if n := os.Getenv("FRANQUEO_KILLS"); n != "" {
 		kills, _ = strconv.Atoi(n)
 	}

@@ -3,6 +3,7 @@ package sqlitequeue
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 
@@ -14,7 +15,7 @@ const errSharing = syscall.Errno(32)
 
 // lock takes the file for this process until it is closed, or the process ends.
 // The lock is on a file of its own, which is opened unshared.
-func lock(path string) (*os.File, error) {
+func lock(path string) (io.Closer, error) {
 	name, err := syscall.UTF16PtrFromString(path + "-lock")
 	if err != nil {
 		return nil, err

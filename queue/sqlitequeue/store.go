@@ -67,7 +67,7 @@ type Options struct {
 type Store struct {
 	path    string
 	opts    Options
-	lock    *os.File
+	lock    io.Closer
 	writer  *writer
 	readers chan *conn
 	stop    context.CancelFunc // ends the sweep
