@@ -134,12 +134,13 @@ var putRules = []rule{
 			Key: "clave \x00 ñ", Digest: [16]byte{1, 15: 2},
 			Due: noon.Add(1234567 * time.Nanosecond), Expires: noon.Add(time.Hour), State: queue.Ready,
 		}
-		k.put(a, queue.Job{ID: tracking.NewID(), Flow: example})
+		k.put(a, queue.Job{ID: tracking.NewID(), Flow: example, Digest: [16]byte{1}})
 		a.Due = noon.Add(time.Millisecond)
 		stored := k.list(queue.Filter{})
 		require.Equal(k, a, stored[0])
 		require.True(k, stored[1].Expires.IsZero())
 		require.True(k, stored[1].Due.IsZero())
+		require.Equal(k, [16]byte{1}, stored[1].Digest)
 		lease := k.claimOne(noon.Add(time.Second), other)
 		require.Equal(k, a, lease.Job)
 		require.Equal(k, noon.Add(time.Second+time.Minute), lease.Until.UTC())

@@ -60,7 +60,7 @@ func (s *Store) put(w *writer, b *queue.Batch) ([]queue.Accepted, error) {
 	if w.used != nil {
 		w.used.templates[template] = true
 	}
-	return accepted, s.add(w, fresh, template)
+	return accepted, s.add(w, fresh, b.Hash, template)
 }
 
 // reserve refuses n jobs more than the limit allows, and keeps their places until
@@ -205,7 +205,7 @@ func (r *rows) flush() error {
 
 // add inserts new jobs. Most are plain: what they have no value for is not bound,
 // since binding takes half the time of an insert.
-func (s *Store) add(w *writer, jobs []*queue.Job, template int64) error {
+func (s *Store) add(w *writer, jobs []*queue.Job, hash queue.Hash, template int64) error {
 	states := s.arrivals(jobs)
 	plain := &rows{writer: w, one: insertPlain, many: insertPlains, args: []driver.Value{template}}
 	full := &rows{writer: w, one: insertFull, many: insertFulls, args: []driver.Value{template}}
@@ -217,14 +217,16 @@ func (s *Store) add(w *writer, jobs []*queue.Job, template int64) error {
 		if w.used != nil {
 			w.used.flows[flow] = true
 		}
+		tags, meta := encodeTags(job.Tags), encodeMeta(job.Meta)
 		row := [...]driver.Value{
 			job.ID[:], flow, int64(states[i]), schedule.Millis(job.Due), schedule.Millis(job.Expires), job.Address, filled(job.Recipient),
-			int64(checksum(job, flow, template)),
+			int64(checksum(job, &hash, text(tags), text(meta))),
 		}
 		if isPlain(job) {
 			err = plain.add(row[:]...)
 		} else {
-			err = full.add(append(row[:], labels(job)...)...)
+			err = full.add(append(row[:], int64(job.Attempts), orNull(job.Stream), tags, meta,
+				orNull(job.Key), filled(job.Digest[:]), orNull(job.Last))...)
 		}
 		if err != nil {
 			return err
@@ -260,18 +262,8 @@ func (s *Store) arrivals(jobs []*queue.Job) []queue.State {
 }
 
 func isPlain(job *queue.Job) bool {
-	return job.Attempts == 0 && job.Stream == "" && len(job.Tags) == 0 && len(job.Meta) == 0 && job.Key == "" && job.Last == ""
-}
-
-// labels are what a plain row does not have.
-func labels(job *queue.Job) []driver.Value {
-	var digest driver.Value
-	if job.Key != "" {
-		digest = job.Digest[:]
-	}
-	return []driver.Value{
-		int64(job.Attempts), orNull(job.Stream), encodeTags(job.Tags), encodeMeta(job.Meta), orNull(job.Key), digest, orNull(job.Last),
-	}
+	return job.Attempts == 0 && job.Stream == "" && len(job.Tags) == 0 && len(job.Meta) == 0 &&
+		job.Key == "" && job.Digest == [16]byte{} && job.Last == ""
 }
 
 // flow is the number of a flow, which is made if need be.

@@ -106,33 +106,32 @@ func scanJob(v []driver.Value) (job queue.Job, err error) {
 		return job, fmt.Errorf("%w: the template or the flow of job %v is missing", queue.ErrCorrupt, job.ID)
 	}
 	job.Flow = scanFlow(v[17:21])
+	if int64(checksum(&job, &job.Template, text(v[10]), text(v[11]))) != integer(v[14]) {
+		return job, fmt.Errorf("%w: job %v has changed on disk", queue.ErrCorrupt, job.ID)
+	}
 	if job.Tags, err = decode[[]string](v[10]); err != nil {
 		return job, err
 	}
-	if job.Meta, err = decode[map[string]string](v[11]); err != nil {
-		return job, err
-	}
-	if int64(checksum(&job, integer(v[1]), integer(v[2]))) != integer(v[14]) {
-		return job, fmt.Errorf("%w: job %v has changed on disk", queue.ErrCorrupt, job.ID)
-	}
-	return job, nil
+	job.Meta, err = decode[map[string]string](v[11])
+	return job, err
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum covers what never changes in a row, so that a flipped bit sends no mail
-// to another address.
-func checksum(job *queue.Job, flow, template int64) uint32 {
-	var numbers [40]byte
-	copy(numbers[:16], job.ID[:])
-	binary.LittleEndian.PutUint64(numbers[16:], uint64(flow))
-	binary.LittleEndian.PutUint64(numbers[24:], uint64(template))
-	binary.LittleEndian.PutUint64(numbers[32:], uint64(schedule.Millis(job.Expires)))
-	sum := crc32.Update(0, castagnoli, numbers[:])
+// checksum covers what never changes of a job, wherever in the file it lies, so that
+// a flipped bit sends no mail to another address. Tags and meta are as stored.
+func checksum(job *queue.Job, template *queue.Hash, tags, meta string) uint32 {
+	sum := crc32.Update(0, castagnoli, job.ID[:])
+	sum = crc32.Update(sum, castagnoli, template[:])
+	sum = crc32.Update(sum, castagnoli, job.Digest[:])
+	var numbers [9]byte
+	binary.LittleEndian.PutUint64(numbers[:], uint64(schedule.Millis(job.Expires)))
+	numbers[8] = byte(job.Flow.Priority)
+	sum = crc32.Update(sum, castagnoli, numbers[:])
 	sum = crc32.Update(sum, castagnoli, job.Recipient)
-	for _, s := range [...]string{job.Address, job.Stream, job.Key} {
-		sum = crc32.Update(sum, castagnoli, []byte(s))
+	for _, s := range [...]string{job.Address, job.Flow.Lane, job.Flow.Tenant, job.Flow.Campaign, job.Stream, job.Key, tags, meta} {
 		sum = crc32.Update(sum, castagnoli, separator)
+		sum = crc32.Update(sum, castagnoli, []byte(s))
 	}
 	return sum
 }
