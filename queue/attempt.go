@@ -58,7 +58,9 @@ func (q *Queue) attempt(ctx context.Context, a *attempt, p *pool) {
 	started := time.Now()
 	change, failure, sent := q.try(ctx, a, started)
 	if sent {
-		q.sched.finished(time.Now(), p, started, failure)
+		if s := q.sched.finished(time.Now(), p, started, failure); s != nil {
+			q.opts.Log.Warn("queue: destination suspended", "pool", s.Name, "until", s.Suspended, "why", s.Why)
+		}
 	} else {
 		q.sched.handBack(time.Now(), p, 1)
 	}

@@ -147,8 +147,9 @@ func (p *pool) succeeded() {
 
 // failed notes a failure of the destination, in an attempt that began at started.
 // The pool is suspended when the reply named a wait, or after some failures in a
-// row; those that were under way together count as one.
-func (p *pool) failed(now, started time.Time, f *failure) {
+// row; those that were under way together count as one. It reports whether the pool
+// is suspended.
+func (p *pool) failed(now, started time.Time, f *failure) bool {
 	if !started.Before(p.failedAt) {
 		p.failures++
 		p.failedAt = now
@@ -165,6 +166,7 @@ func (p *pool) failed(now, started time.Time, f *failure) {
 	if until := now.Add(min(wait, longest)); wait > 0 && until.After(p.suspended) {
 		p.suspended, p.why = until, f.why
 	}
+	return now.Before(p.suspended)
 }
 
 func later(a, b time.Time) time.Time {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/mail"
@@ -619,5 +620,24 @@ func TestSuppressionsAsCSV(t *testing.T) {
 			_, err := queue.ImportSuppressions(t.Context(), other, strings.NewReader(list))
 			require.ErrorContains(t, err, want)
 		}
+	})
+}
+
+// TestNothingSecretIsLogged: lines name jobs, not people's mail.
+func TestNothingSecretIsLogged(t *testing.T) {
+	out := &strings.Builder{}
+	opts := &queue.Options{Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	rules := []smtptest.Rule{{On: smtptest.Connect, Times: 4, Reply: "421 4.3.2 Cerrado por obras"}}
+	open(t, opts, rules, func(t *testing.T, o *office) {
+		r := to("ana@correo.example")
+		r.Fields["nombre"] = "SECRETO"
+		id := o.send(r)[0]
+		o.run(time.Hour)
+		require.Equal(t, queue.Delivered, o.state(id))
+		require.Contains(t, out.String(), id.String())
+		require.Contains(t, out.String(), "destination suspended", "and says until when, and why")
+		require.Contains(t, out.String(), "Cerrado por obras")
+		require.NotContains(t, out.String(), "SECRETO")
+		require.NotContains(t, out.String(), "ana@correo.example")
 	})
 }

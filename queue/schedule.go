@@ -179,8 +179,8 @@ func (s *scheduler) release(now time.Time, p *pool, n int) {
 }
 
 // finished ends one attempt. failure is nil if the destination worked, whatever it
-// said of the recipient.
-func (s *scheduler) finished(now time.Time, p *pool, started time.Time, failure *failure) {
+// said of the recipient. It returns the pool if that was suspended by it, else nil.
+func (s *scheduler) finished(now time.Time, p *pool, started time.Time, failure *failure) (suspended *Pool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.inUse--
@@ -192,10 +192,12 @@ func (s *scheduler) finished(now time.Time, p *pool, started time.Time, failure 
 	if failure == nil {
 		p.succeeded()
 		s.total.succeeded()
-	} else {
-		blamed.failed(now, started, failure)
+	} else if before := blamed.suspended; blamed.failed(now, started, failure) && blamed.suspended.After(before) {
+		d := blamed.describe(now)
+		suspended = &d
 	}
 	s.unpark(p, now)
+	return suspended
 }
 
 // failure says that an attempt speaks against the destination, not the mail.

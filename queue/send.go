@@ -53,9 +53,6 @@ func (q *Queue) Send(ctx context.Context, t *tracking.Template, recipients ...tr
 			ids = append(ids, a.ID)
 		}
 	})
-	if err != nil && len(ids) < len(recipients) {
-		return ids, err
-	}
 	return ids, err
 }
 
