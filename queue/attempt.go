@@ -74,7 +74,7 @@ func (q *Queue) try(ctx context.Context, a *attempt, now time.Time) (_ Change, _
 	switch {
 	case a.suppressed != nil:
 		return o.refused(bounce.Suppressed, fmt.Sprintf("suppressed since %s: %s", a.suppressed.Since.UTC().Format(time.DateOnly), a.suppressed.Reason)), nil, false
-	case !a.Expires.IsZero() && !now.Before(a.Expires):
+	case a.tooOld(now):
 		return o.expired(), nil, false
 	case a.err != nil:
 		return o.postponed(a.err), nil, false
@@ -105,6 +105,12 @@ func (q *Queue) try(ctx context.Context, a *attempt, now time.Time) (_ Change, _
 	o.now = time.Now()
 	change, failure := o.of(&result.Recipients[0])
 	return change, failure, true
+}
+
+// tooOld reports whether a job's time has passed. One that became due after that
+// was brought back by hand, and gets its attempt.
+func (j *Job) tooOld(now time.Time) bool {
+	return !j.Expires.IsZero() && !now.Before(j.Expires) && j.Due.Before(j.Expires)
 }
 
 // loadTemplate returns a stored template, from memory if it was used of late.

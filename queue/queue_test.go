@@ -371,6 +371,24 @@ func TestRetryWhatFailed(t *testing.T) {
 	})
 }
 
+func TestRetryAfterTheLifetime(t *testing.T) {
+	rules := []smtptest.Rule{{Times: 4, Reply: "451 4.3.0 Mal día"}}
+	open(t, &queue.Options{Lifetime: 10 * time.Minute}, rules, func(t *testing.T, o *office) {
+		id := o.send(to("ana@correo.example"))[0]
+		o.run(time.Hour)
+		require.Equal(t, queue.Bounced, o.state(id))
+		_, err := o.Apply(t.Context(), queue.Filter{IDs: []tracking.ID{id}}, queue.Retry)
+		require.NoError(t, err)
+		o.run(time.Minute)
+		require.Equal(t, tracking.Bounced, o.last(id).Type, "one more attempt, which failed too")
+		require.Len(t, o.story(id), 5)
+		_, err = o.Apply(t.Context(), queue.Filter{IDs: []tracking.ID{id}}, queue.Retry)
+		require.NoError(t, err)
+		o.run(time.Minute)
+		require.Equal(t, queue.Delivered, o.state(id))
+	})
+}
+
 // TestDrain: when Run's context ends, attempts under way are finished and stored.
 func TestDrain(t *testing.T) {
 	rules := []smtptest.Rule{{On: smtptest.End, Delay: 10 * time.Second}}
