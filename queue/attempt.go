@@ -56,7 +56,7 @@ func (q *Queue) prepare(now time.Time, leases []Lease) []*attempt {
 // back as soon as the transport is done.
 func (q *Queue) attempt(ctx context.Context, a *attempt, p *pool) {
 	started := time.Now()
-	change, failure, sent := q.try(ctx, a, started)
+	change, failure, sent := q.try(ctx, a, p.limit.MessagesPerConnection, started)
 	if sent {
 		if s := q.sched.finished(time.Now(), p, started, failure); s != nil {
 			q.opts.Log.Warn("queue: destination suspended", "pool", s.Name, "until", s.Suspended, "why", s.Why)
@@ -69,7 +69,7 @@ func (q *Queue) attempt(ctx context.Context, a *attempt, p *pool) {
 
 // try returns the outcome of an attempt, what it says against the destination, and
 // whether the transport was asked at all.
-func (q *Queue) try(ctx context.Context, a *attempt, now time.Time) (_ Change, _ *failure, sent bool) {
+func (q *Queue) try(ctx context.Context, a *attempt, perConnection int, now time.Time) (_ Change, _ *failure, sent bool) {
 	o := &outcome{Queue: q, attempt: a, now: now}
 	switch {
 	case a.suppressed != nil:
@@ -101,6 +101,8 @@ func (q *Queue) try(ctx context.Context, a *attempt, now time.Time) (_ Change, _
 		Stream:   a.template.Stream(),
 		Tenant:   a.Flow.Tenant,
 		Campaign: a.Flow.Campaign,
+
+		MaxOnConnection: perConnection,
 	})
 	o.now = time.Now()
 	change, failure := o.of(&result.Recipients[0])

@@ -13,6 +13,8 @@ type Limit struct {
 	// Connections is the number of attempts under way at once. A transport uses at
 	// most one connection for each.
 	Connections int
+	// MessagesPerConnection bounds the messages that one connection carries.
+	MessagesPerConnection int
 	// PerSecond, PerHour and PerDay bound the messages in every span of that
 	// length, wherever it begins. Hours and days hold across restarts, where the
 	// store can keep them (see [Meter]).
@@ -92,7 +94,7 @@ func (l Limit) validate(at string) error {
 	for _, f := range []struct {
 		name  string
 		value int
-	}{{"Connections", l.Connections}, {"PerSecond", l.PerSecond}, {"PerHour", l.PerHour}, {"PerDay", l.PerDay}} {
+	}{{"Connections", l.Connections}, {"MessagesPerConnection", l.MessagesPerConnection}, {"PerSecond", l.PerSecond}, {"PerHour", l.PerHour}, {"PerDay", l.PerDay}} {
 		if f.value < 0 {
 			return fmt.Errorf("queue: %s.%s is %d; it must not be negative", at, f.name, f.value)
 		}

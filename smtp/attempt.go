@@ -17,7 +17,7 @@ func (p *pool) deliver(ctx context.Context, t *target, l *letter, rcpts []int, o
 	if l.message.TLS == TLSRequire {
 		t = t.requiringTLS()
 	}
-	n := need{alone: l.stream}
+	n := need{alone: l.stream, most: l.message.MaxOnConnection}
 	for len(rcpts) > 0 {
 		s, err := p.acquire(ctx, t, n)
 		if err != nil {

@@ -43,6 +43,10 @@ type Message struct {
 	// TLS is what the message itself asks of the way (RFC 8689).
 	TLS TLSNeed
 
+	// MaxOnConnection is the most messages that a connection carries on which this
+	// one goes. Zero leaves it to the transport.
+	MaxOnConnection int
+
 	// Date is the time that signatures carry, so that a message signed again is
 	// the same bytes. The zero time means now.
 	Date time.Time

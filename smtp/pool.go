@@ -83,6 +83,7 @@ type grant struct{ session *session }
 type need struct {
 	alone bool // carries nothing else meanwhile
 	fresh bool // has carried nothing before, if there is room for another
+	most  int  // messages that it may carry in all; 0 is any number
 }
 
 // Stats counts what a transport holds and has done.
@@ -142,12 +143,16 @@ func (p *pool) host(key targetKey) *poolHost {
 // pick finds a session with room: an idle one, the last used first, or the least
 // loaded. p.mu is held.
 func (p *pool) pick(h *poolHost, n need) *session {
-	if n.fresh && len(h.sessions)+h.dialing < p.options.MaxConns {
+	another := len(h.sessions)+h.dialing < p.options.MaxConns
+	if n.fresh && another {
 		return nil
 	}
 	var best *session
 	for _, s := range slices.Backward(h.sessions) {
 		if s.exclusive || s.spent.Load() || p.sated(s) || s.load >= p.room(h, s) || n.alone && s.load > 0 {
+			continue
+		}
+		if another && n.most > 0 && s.served >= n.most {
 			continue
 		}
 		if best == nil || s.load < best.load {
@@ -179,6 +184,7 @@ func (p *pool) assign(s *session, n need) {
 	s.load++
 	s.served++
 	s.exclusive = n.alone
+	s.most = leastOf(s.most, n.most)
 }
 
 func (p *pool) dial(ctx context.Context, t *target, h *poolHost, n need) (*session, error) {
@@ -287,11 +293,16 @@ func (p *pool) worn(s *session) bool {
 
 // sated reports whether s has carried as many messages as it may.
 func (p *pool) sated(s *session) bool {
-	most := s.abilities.mailMax
-	if p.options.MaxMessages > 0 && (most == 0 || p.options.MaxMessages < most) {
-		most = p.options.MaxMessages
-	}
+	most := leastOf(leastOf(s.abilities.mailMax, p.options.MaxMessages), s.most)
 	return most > 0 && s.served >= most
+}
+
+// leastOf is the lesser of two limits, of which zero means none.
+func leastOf(a, b int) int {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // grow widens the window after clean answers, the slower the more often it had to

@@ -35,10 +35,11 @@ type session struct {
 	// written is closed when the writing goroutine has ended, and ended when both have.
 	written, ended chan struct{}
 
-	// load and exclusive belong to the pool and are guarded by its lock.
+	// What follows belongs to the pool and is guarded by its lock.
 	load      int
 	exclusive bool
 	served    int
+	most      int // messages that it may carry for the sake of one that it has; 0 is none
 
 	mu     sync.Mutex // guards what follows
 	more   sync.Cond  // out has grown, or err was set

@@ -101,6 +101,7 @@ CREATE TABLE event (
 ) STRICT;
 CREATE INDEX event_time ON event (time, id);
 CREATE INDEX event_message ON event (message) WHERE message IS NOT NULL;
+CREATE INDEX event_recipient ON event (recipient, time) WHERE recipient IS NOT NULL;
 
 CREATE TABLE suppression (
 	address TEXT NOT NULL, -- in lower case
