@@ -354,7 +354,7 @@ func TestDirectSTS(t *testing.T) {
 		{"enforce, all well", "enforce", "mx1.example.net", smtptest.StartTLSOffered, true, ""},
 		{"enforce, certificate of another name", "enforce", "mail.example.net", smtptest.StartTLSOffered, false, "certificate-host-mismatch"},
 		{"enforce, no STARTTLS", "enforce", "mx1.example.net", smtptest.NoTLS, false, "starttls-not-supported"},
-		{"testing, certificate of another name", "testing", "mail.example.net", smtptest.StartTLSOffered, true, "certificate-not-trusted"},
+		{"testing, certificate of another name", "testing", "mail.example.net", smtptest.StartTLSOffered, true, "validation-failure"},
 		{"testing, no STARTTLS", "testing", "mx1.example.net", smtptest.NoTLS, true, "starttls-not-supported"},
 		{"none, no STARTTLS", "none", "mx1.example.net", smtptest.NoTLS, true, "starttls-not-supported"},
 	}

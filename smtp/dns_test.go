@@ -72,7 +72,7 @@ func listenBoth(t testing.TB) (net.Listener, net.PacketConn) {
 // resolver starts z and returns a Resolver that asks it.
 func (z *zone) resolver(t testing.TB) smtp.Resolver {
 	t.Helper()
-	r, err := smtp.NewResolver(&smtp.ResolverOptions{Servers: []string{z.serve(t)}, Timeout: time.Second})
+	r, err := smtp.NewResolver(&smtp.ResolverOptions{Servers: []string{z.serve(t)}, Timeout: 10 * time.Second})
 	require.NoError(t, err)
 	return r
 }

@@ -22,6 +22,7 @@ type sound struct {
 	opts    smtp.PreflightOptions
 	policy  *policyServer
 	records []string
+	from    string
 }
 
 func newSound(t *testing.T) *sound {
@@ -30,7 +31,7 @@ func newSound(t *testing.T) *sound {
 	require.NoError(t, err)
 	key, err := smtp.NewDKIMKey("example.com", "s1", private)
 	require.NoError(t, err)
-	s := &sound{key: key}
+	s := &sound{key: key, from: "tienda@example.com"}
 	s.opts = smtp.PreflightOptions{
 		ReversePath: "rebotes@bounce.example.com",
 		Addrs:       []netip.Addr{netip.MustParseAddr("8.8.4.100")},
@@ -70,7 +71,7 @@ func (s *sound) check(t *testing.T, server smtptest.Options, policy string) *smt
 	s.hosts["8.8.4.9:443"] = s.policy
 	s.opts.Resolver, s.opts.Dialer = s.resolver(t), s.internet
 	s.opts.TLSConfig = &tls.Config{RootCAs: s.ca.Pool()}
-	r, err := smtp.Preflight(t.Context(), "tienda@example.com", &s.opts)
+	r, err := smtp.Preflight(t.Context(), s.from, &s.opts)
 	require.NoError(t, err)
 	return r
 }
@@ -132,6 +133,10 @@ func TestPreflightFinds(t *testing.T) {
 		{"DMARC without policy", func(s *sound) { s.without(dmarc).with(dmarc + ` 60 IN TXT "v=DMARC1\; rua=mailto:a@b.test"`) }, smtptest.Options{}, "", "DMARC", smtp.PreflightFailure, "set p to"},
 		{"DMARC p=none", func(s *sound) { s.without(dmarc).with(dmarc + ` 60 IN TXT "v=DMARC1\; p=none\; rua=mailto:a@b.test"`) }, smtptest.Options{}, "", "DMARC", smtp.PreflightWarning, "p=quarantine"},
 		{"DMARC without reports", func(s *sound) { s.without(dmarc).with(dmarc + ` 60 IN TXT "v=DMARC1\; p=reject"`) }, smtptest.Options{}, "", "DMARC", smtp.PreflightWarning, "rua=mailto"},
+		{"DMARC of the organization, lenient to subdomains", func(s *sound) {
+			s.without(dmarc).with(`_dmarc.example.com. 60 IN TXT "v=DMARC1\; p=reject\; sp=none\; rua=mailto:a@b.test"`)
+			s.from = "tienda@tienda.example.com"
+		}, smtptest.Options{}, "", "DMARC", smtp.PreflightWarning, "p=quarantine"},
 		{"SPF not aligned where it must be exact", func(s *sound) {
 			s.without(dmarc).with(dmarc + ` 60 IN TXT "v=DMARC1\; p=reject\; aspf=s\; rua=mailto:a@b.test"`)
 		}, smtptest.Options{}, "", "DMARC", smtp.PreflightWarning, "make both SPF and DKIM pass"},

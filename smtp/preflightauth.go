@@ -227,6 +227,9 @@ func (p *preflight) checkDMARC(ctx context.Context) {
 		return
 	}
 	policy := tags(records[0])
+	if sub := policy["sp"]; sub != "" && name != "_dmarc."+p.domain {
+		policy["p"] = sub // RFC 7489, section 6.3: for subdomains
+	}
 	p.checkDMARCPolicy(name, policy)
 	p.checkAlignment(policy)
 }

@@ -139,7 +139,7 @@ func (h *PlanHost) sessionFailure(s *Session) string {
 	case s.TLSVersion == 0:
 		return failNoSTARTTLS
 	case h.testing && !s.TLSVerified:
-		return failNotTrusted
+		return failValidation
 	}
 	return ""
 }
