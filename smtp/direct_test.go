@@ -551,6 +551,16 @@ func TestDirectTrace(t *testing.T) {
 	require.Greater(t, inside, 10)
 }
 
+// A hook that panics does so where Send was called, however many domains there are.
+func TestDirectPanicsWhereItWasCalled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, smtptest.Options{}, smtptest.Options{}, "example.org. 60 IN MX 5 mx2.example.net.")
+	d := w.direct(t, smtp.DirectOptions{Source: func(context.Context, smtp.Attempt) (smtp.Source, error) { panic("sin origen") }})
+	for _, m := range []*smtp.Message{to("ana@example.net"), to("ana@example.net", "eva@example.org")} {
+		require.PanicsWithValue(t, "sin origen", func() { _, _ = d.Send(t.Context(), m) })
+	}
+}
+
 func TestDirectClosed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, smtptest.Options{}, smtptest.Options{})

@@ -185,6 +185,52 @@ func TestPreflightFinds(t *testing.T) {
 	}
 }
 
+// SPF by every kind of look-up, for both families of addresses.
+func TestPreflightSPFMechanisms(t *testing.T) {
+	t.Parallel()
+	for name, spf := range map[string]string{
+		"mx": "v=spf1 mx:sends.test -all", "a": "v=spf1 a:mta.example.com -all", "include": "v=spf1 include:spf.test -all",
+		"ptr": "v=spf1 ptr:example.com -all", "exists": "v=spf1 exists:mta.example.com -all",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSound(t)
+			s.opts.Addrs = append(s.opts.Addrs, netip.MustParseAddr("2606:4700::25"))
+			s.without("bounce.example.com. 60 IN TXT").with(
+				`bounce.example.com. 60 IN TXT "`+spf+`"`,
+				"sends.test. 60 IN MX 10 mta.example.com.",
+				`spf.test. 60 IN TXT "v=spf1 ip4:8.8.4.0/24 ip6:2606:4700::/32 -all"`,
+				"mta.example.com. 60 IN AAAA 2606:4700::25",
+				"5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.7.4.6.0.6.2.ip6.arpa. 60 IN PTR mta.example.com.",
+			)
+			r := s.check(t, smtptest.Options{}, ownPolicy)
+			for _, f := range r.Findings {
+				require.Equal(t, smtp.PreflightOK, f.Status, r.String())
+			}
+			require.Len(t, r.Findings, 12)
+		})
+	}
+}
+
+func TestPreflightDKIMRecords(t *testing.T) {
+	t.Parallel()
+	s := newSound(t)
+	own := strings.ReplaceAll(s.key.Record(), ";", `\;`)
+	for record, fault := range map[string]string{
+		own: "", own + `\; h=sha1:sha256`: "", own + `\; s=*`: "", strings.Replace(own, "v=DKIM1", "v=DKIM9", 1): "version DKIM9",
+		own + `\; h=sha1`: "forbids sha256", own + `\; s=other`: "not for email", `v=DKIM1\; k=ed25519`: "without p=",
+	} {
+		t.Run(fault, func(t *testing.T) {
+			s := &sound{key: s.key, opts: s.opts, from: s.from, records: slices.Clone(s.records)}
+			s.without("s1._domainkey").with(`s1._domainkey.example.com. 60 IN TXT "` + record + `"`)
+			r := s.check(t, smtptest.Options{}, ownPolicy)
+			i := slices.IndexFunc(r.Findings, func(f smtp.Finding) bool { return f.Check == "DKIM" })
+			require.Contains(t, r.Findings[i].Detail, fault)
+			require.Equal(t, fault == "", r.Findings[i].Status == smtp.PreflightOK, r.String())
+		})
+	}
+}
+
 func TestPreflightWhenTheDNSFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, smtptest.Options{}, smtptest.Options{})
