@@ -19,7 +19,7 @@ func fields(header string) iter.Seq2[string, string] {
 }
 
 // nextField cuts one field off a header: its name without the space before the
-// colon, and its value with the folds in it. The name is empty for a line that is
+// colon, and the first 64 KiB of its value with the folds in it. The name is empty for a line that is
 // no field.
 func nextField(s string) (name, value, rest string) {
 	end := 0
@@ -40,7 +40,8 @@ func nextField(s string) (name, value, rest string) {
 	if !found || name == "" || strings.ContainsAny(name, " \t\r\n") {
 		return "", "", rest
 	}
-	return name, strings.Trim(value, " \t\r\n"), rest
+	value = strings.Trim(value, " \t\r\n")
+	return name, value[:min(len(value), maxHeaderLine)], rest
 }
 
 // unfold joins the lines of a field's value (RFC 5322, section 2.2.3).

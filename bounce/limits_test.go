@@ -140,6 +140,11 @@ func TestParseLimits(t *testing.T) {
 		long := strings.Replace(postfixReport, "Feedback-ID:", "X-Long: "+strings.Repeat("x", 100<<10)+"\nFeedback-ID:", 1)
 		require.Len(t, parse(t, long).Original.Header, 64<<10)
 	})
+	t.Run("field", func(t *testing.T) {
+		t.Parallel()
+		require.Len(t, parse(t, "Subject: "+strings.Repeat("x", 100<<10)+"\n"+postfixReport).Subject, len("Undelivered Mail Returned to Sender"))
+		require.Len(t, parse(t, "Subject: "+strings.Repeat("x", 100<<10)+"\n\nHola").Subject, 64<<10)
+	})
 	t.Run("text", func(t *testing.T) {
 		t.Parallel()
 		require.Len(t, parse(t, textReport(500)).Text, 4<<10)

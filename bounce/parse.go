@@ -29,9 +29,9 @@ const (
 // Parse takes any input. Mail that is none of these is a Report of kind
 // [NotReport], and what is malformed is noted in Problems; the error is that of r
 // alone. Reading stops at limits: of a mail of more than 2 MiB the middle is passed
-// over, and at most 100 parts, 20 levels of them and 10,000 recipients are looked
-// at. Time and memory are linear in what is read, and the same mail gives the
-// same Report each time.
+// over, and at most 100 parts, 20 levels of them, 10,000 recipients and 64 KiB of a
+// field are looked at. Time and memory are linear in what is read, and the same
+// mail gives the same Report each time.
 func Parse(r io.Reader) (*Report, error) {
 	p := parser{report: &Report{}}
 	text, err := p.read(r)
