@@ -228,5 +228,5 @@ var aboutSender = []Rule{
 		"user unknown", "unknown user", "no such user", "no such recipient", "mailbox full", "sender notified",
 	}},
 	// The status says whose domain it is that "does not exist".
-	{Name: "status-sender", Status: "x.1.7-8", Reason: SenderRejected},
+	{Name: "status-sender", Status: "x.1.7-8", Reason: SenderRejected, Unless: []string{"user unknown", "unknown user", "no such user", "invalid recipient", "recipient address"}},
 }
