@@ -87,13 +87,17 @@ func (b *builder) template() *Template {
 func (c *content) measure() {
 	for i := range c.ops {
 		o := &c.ops[i]
-		c.size += len(o.text) + max(len(o.on)+recipientSize+len(o.tail), len(o.off)) + 64
+		c.size += len(o.text) + max(len(o.on)-len(o.text)+recipientSize+len(o.tail), len(o.off)) + 64
 	}
 }
 
 // op ends the text with a hole.
 func (b *builder) op(o op) {
 	o.text = slices.Clip(b.text)
+	if o.on != nil { // side by side, to be copied at once
+		o.on = slices.Concat(o.text, o.on)
+		o.text = o.on[:len(o.text):len(o.text)]
+	}
 	b.ops = append(b.ops, o)
 	b.text = nil
 }
@@ -110,11 +114,12 @@ func (b *builder) breakLine() {
 	}
 }
 
-// hole adds a hole for a value that is written from the start of a line, and ends
-// with a soft line break.
+// hole adds a hole for a value that is written from the start of a line, and a soft
+// line break behind it.
 func (b *builder) hole(o op) {
 	b.breakLine()
 	b.op(o)
+	b.add(softBreak)
 }
 
 // token adds a hole for a token in a quoted-printable body.

@@ -145,7 +145,7 @@ func (b *builder) link(index uint16, url string, original []byte) {
 	on, col := appendQP(nil, 0, b.t.appendClick(nil, b.mailing, index, url))
 	on, _ = roomForToken(on, col)
 	off, _ := appendQP(nil, 0, original)
-	b.hole(op{kind: opLink, link: index, on: on, tail: []byte(softBreak), off: append(off, softBreak...)})
+	b.hole(op{kind: opLink, link: index, on: on, off: off})
 }
 
 // unsubscribes reports whether there is somewhere to put an unsubscribe.
@@ -204,7 +204,7 @@ func (b *builder) pixel() {
 	on, col := appendQP(nil, 0, b.t.appendPixel([]byte(`<img src="`), b.mailing))
 	on, col = roomForToken(on, col)
 	tail, _ := appendQP(nil, col+recipientSize, pixelTail)
-	b.hole(op{kind: opPixel, on: on, tail: append(tail, softBreak...)})
+	b.hole(op{kind: opPixel, on: on, tail: tail})
 }
 
 // roomForToken breaks the line where a token would not fit.

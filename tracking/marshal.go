@@ -119,12 +119,15 @@ func (e *encoder) link(l Link) {
 
 func (e *encoder) op(o *op) {
 	e.int(int(o.kind))
-	e.bytes(o.text)
+	if o.kind != opLink && o.kind != opPixel {
+		e.bytes(o.text)
+	}
 	switch o.kind {
 	case opToken:
 		e.int(int(o.token))
 	case opLink, opPixel:
 		e.int(int(o.link))
+		e.int(len(o.text))
 		e.bytes(o.on)
 		e.bytes(o.tail)
 		e.bytes(o.off)
@@ -224,14 +227,20 @@ func (d *decoder) link() Link {
 }
 
 func (d *decoder) op() op {
-	o := op{kind: opKind(d.int(int(opKinds - 1))), text: d.bytes()}
+	o := op{kind: opKind(d.int(int(opKinds - 1)))}
+	if o.kind != opLink && o.kind != opPixel {
+		o.text = d.bytes()
+	}
 	switch o.kind {
 	case opToken:
 		o.token = tokenKind(d.int(int(kindReturn)))
 		d.bad = d.bad || o.token != kindUnsubscribe && o.token != kindReturn
 	case opLink, opPixel:
 		o.link = uint16(d.int(maxLinks - 1))
+		n := d.int(math.MaxInt32)
 		o.on, o.tail, o.off = d.bytes(), d.bytes(), d.bytes()
+		d.bad = d.bad || n > len(o.on)
+		o.text = o.on[:min(n, len(o.on))]
 	case opText, opField, opFieldLink:
 		o.link, o.escape = uint16(d.int(maxLinks-1)), d.escape()
 		o.value = listOf(d, func() piece { return piece{d.string(), d.string(), d.escape()} })

@@ -92,8 +92,8 @@ func fileName(name string) string {
 	switch {
 	case name == "":
 		return ""
-	case isASCII(name) && len(name) < 60:
-		return ";\r\n filename=\"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
+	case isASCII(name) && len(name) < 60 && !strings.ContainsAny(name, `"\`): // which some readers take to end the name
+		return ";\r\n filename=\"" + name + `"`
 	}
 	var s strings.Builder
 	rest := string(appendComponent([]byte("utf-8''"), name))

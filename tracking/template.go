@@ -53,8 +53,9 @@ type op struct {
 	token tokenKind
 	// link is the index of the link, for opLink and opFieldLink.
 	link uint16
-	// on stands before the recipient's token if hits are followed, and tail behind
-	// it; off instead if they are not. For opLink and opPixel.
+	// on is text with what stands before the recipient's token if hits are followed,
+	// and tail what stands behind it; off follows text if they are not. For opLink
+	// and opPixel.
 	on, tail, off []byte
 	// value is what fills the hole, for opField, opText and opFieldLink.
 	value []piece
@@ -181,14 +182,20 @@ func (p *Template) Append(dst []byte, r *Recipient) ([]byte, Envelope, error) {
 		return dst, Envelope{}, err
 	}
 	c := copies.Get().(*copyState)
-	defer copies.Put(c)
 	c.begin(p, r)
 	dst = slices.Grow(dst, p.size)
 	for i := range p.ops {
 		dst = c.append(dst, &p.ops[i])
 	}
-	return dst, c.envelope(), nil
+	envelope := c.envelope()
+	if cap(c.scratch) <= maxScratch {
+		copies.Put(c)
+	}
+	return dst, envelope, nil
 }
+
+// maxScratch bounds what is kept for the next Append.
+const maxScratch = 64 << 10
 
 // copyState is the work of one Append.
 type copyState struct {
@@ -260,6 +267,12 @@ func (c *copyState) token(kind tokenKind) []byte {
 }
 
 func (c *copyState) append(dst []byte, o *op) []byte {
+	switch o.kind {
+	case opLink:
+		return c.appendSwitch(dst, o, c.clicks)
+	case opPixel:
+		return c.appendSwitch(dst, o, c.opens)
+	}
 	dst = append(dst, o.text...)
 	switch o.kind {
 	case opTo:
@@ -273,10 +286,6 @@ func (c *copyState) append(dst []byte, o *op) []byte {
 		return appendText(dst, c.scratch)
 	case opField:
 		return c.appendField(dst, &o.value[0])
-	case opLink:
-		return c.appendSwitch(dst, o, c.clicks)
-	case opPixel:
-		return c.appendSwitch(dst, o, c.opens)
 	case opFieldLink:
 		return c.appendFieldLink(dst, o)
 	}
@@ -301,26 +310,26 @@ func appendDate(dst []byte, t time.Time) []byte {
 // append2 appends the last two digits of n.
 func append2(dst []byte, n int) []byte { return append(dst, '0'+byte(n/10%10), '0'+byte(n%10)) }
 
-// appendSwitch appends a URL with the recipient's token, or what stands in its
-// place if hits are not followed.
+// appendSwitch appends the text before a URL, and the URL with the recipient's token
+// or what stands in its place if hits are not followed.
 func (c *copyState) appendSwitch(dst []byte, o *op, mode Mode) []byte {
 	if mode <= Off {
-		return append(dst, o.off...)
+		return append(append(dst, o.text...), o.off...)
 	}
 	dst = append(dst, o.on...)
 	dst = append(dst, c.token(mode.kind())...)
 	return append(dst, o.tail...)
 }
 
-// appendField appends a value from the start of a line, and a soft line break.
+// appendField appends a value from the start of a line.
 func (c *copyState) appendField(dst []byte, v *piece) []byte {
 	c.scratch = v.escape.append(c.scratch[:0], c.r.Fields[v.field])
 	dst, _ = appendQP(dst, 0, c.scratch)
-	return append(dst, softBreak...)
+	return dst
 }
 
 // appendFieldLink appends a link whose destination differs by recipient, from the
-// start of a line, and a soft line break.
+// start of a line.
 func (c *copyState) appendFieldLink(dst []byte, o *op) []byte {
 	c.fill(o.value)
 	t := c.p.tracker
@@ -333,7 +342,7 @@ func (c *copyState) appendFieldLink(dst []byte, o *op) []byte {
 		c.url = o.escape.append(c.url, destination)
 	}
 	dst, _ = appendQP(dst, 0, c.url)
-	return append(dst, softBreak...)
+	return dst
 }
 
 // fill sets scratch to the pieces with their fields.
