@@ -49,8 +49,8 @@ func (b *builder) message() error {
 	b.labels()
 	b.header()
 	b.entity(b.tree(parts))
-	if column(b.text) > 0 || len(b.text) == 0 {
-		b.add("\r\n")
+	if column(b.text) > 0 || len(b.text) == 0 || string(b.text) == softBreak {
+		b.add("\r\n") // the end of a text alone, which no delimiter follows
 	}
 	return errors.Join(b.faults...)
 }

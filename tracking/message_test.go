@@ -124,6 +124,18 @@ func TestStructure(t *testing.T) {
 	}
 }
 
+func TestTextAloneEndsItsLine(t *testing.T) {
+	t.Parallel()
+	tracker := newTracker(t, nil)
+	for text, want := range map[string]string{"Hola": "Hola\r\n", "Hola\n": "Hola\r\n", "Hola {{name}}": "Hola Ana\r\n", "{{name}}\n": "Ana\r\n"} {
+		got := render(t, tracker, compile(t, tracker, &tracking.Message{From: mail.Address{Address: "a@app.test"}, Text: text}), recipient("name", "Ana"))
+		_, parts := leaves(t, got)
+		require.Equal(t, want, parts[0].body)
+		require.True(t, strings.HasSuffix(string(got), "\r\n"))
+		require.False(t, strings.HasSuffix(string(got), "=\r\n"))
+	}
+}
+
 func TestCalendarMethod(t *testing.T) {
 	t.Parallel()
 	for calendar, want := range map[string]string{
