@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
 
 	"github.com/franqueo/franqueo/tracking"
 )
@@ -45,4 +46,30 @@ func compareSpeed(t *testing.T, p *tracking.Template, r *tracking.Recipient, par
 		theirs = min(theirs, time.Since(start))
 	}
 	return ours, theirs
+}
+
+// TestRewriteSpeed does the same for Rewrite, against a parse and a rendering by
+// x/net/html.
+func TestRewriteSpeed(t *testing.T) {
+	peer(t, "FRANQUEO_SPEED")
+	var ours, theirs time.Duration
+	var out bytes.Buffer
+	dst := make([]byte, 0, 1<<20)
+	for _, source := range corpus(t) {
+		x, y := time.Hour, time.Hour
+		for range 50 {
+			start := time.Now()
+			dst = tracking.Rewrite(dst[:0], source, func(tracking.Link) (string, bool) { return "https://t.test/c/AAAA/BBBB", true })
+			x = min(x, time.Since(start))
+			out.Reset()
+			start = time.Now()
+			root, err := html.Parse(bytes.NewReader(source))
+			require.NoError(t, err)
+			require.NoError(t, html.Render(&out, root))
+			y = min(y, time.Since(start))
+		}
+		ours, theirs = ours+x, theirs+y
+	}
+	t.Logf("Rewrite %v, Parse and Render %v: %d times", ours, theirs, theirs/ours)
+	require.GreaterOrEqual(t, theirs/ours, time.Duration(6))
 }
