@@ -93,15 +93,15 @@ func eachHref(html []byte, visit func(href)) { eachHrefIn(html, 0, len(html), fa
 
 func eachHrefIn(html []byte, start, end int, inComment bool, visit func(href)) {
 	s := htmlScanner{src: html[:end], pos: start}
-	for t, ok := s.next(); ok; t, ok = s.next() {
-		switch {
+	for s.skipText(); s.scan(); s.skipText() {
+		switch t := &s.token; {
 		case t.kind == htmlStart && isLinkElement(t.name, inComment):
 			if h, ok := linkHref(html, t); ok {
 				h.conditional = inComment
 				visit(h)
 			}
 		case t.kind == htmlComment && !inComment:
-			if from, to, ok := conditional(html, t); ok {
+			if from, to, ok := conditional(html, *t); ok {
 				eachHrefIn(html, from, to, true, visit)
 			}
 		}
@@ -119,7 +119,7 @@ func isLinkElement(name []byte, inComment bool) bool {
 }
 
 // linkHref finds the href of a start tag. Of several the first counts.
-func linkHref(html []byte, t htmlToken) (href, bool) {
+func linkHref(html []byte, t *htmlToken) (href, bool) {
 	h := href{element: t.name}
 	found, value := false, attr{}
 	for a, i, ok := nextAttr(html, t.attrs); ok; a, i, ok = nextAttr(html, i) {
@@ -154,11 +154,24 @@ func skipReason(url string) string {
 // cleanURL does what a browser does before it reads a URL: it drops spaces and
 // controls at both ends, and tabs and line ends everywhere.
 func cleanURL(s string) string {
+	if !hasBlank(s) {
+		return s
+	}
 	s = strings.TrimFunc(s, func(r rune) bool { return r <= ' ' })
 	if !strings.ContainsAny(s, "\t\r\n") {
 		return s
 	}
 	return strings.NewReplacer("\t", "", "\r", "", "\n", "").Replace(s)
+}
+
+// hasBlank reports whether s holds a space or a control character.
+func hasBlank(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' {
+			return true
+		}
+	}
+	return false
 }
 
 // isWebURL reports whether s is an absolute http or https URL with a host.

@@ -31,9 +31,10 @@ type htmlToken struct {
 
 // htmlScanner walks over src from pos.
 type htmlScanner struct {
-	src []byte
-	pos int
-	raw []byte // the name of the open raw text element
+	src   []byte
+	pos   int
+	raw   []byte // the name of the open raw text element
+	token htmlToken
 }
 
 // rawElements hold no markup. noscript is not among them, as mail clients run no
@@ -42,20 +43,33 @@ var rawElements = []string{"script", "style", "title", "textarea", "xmp", "ifram
 
 // next returns the next token; false at the end.
 func (s *htmlScanner) next() (htmlToken, bool) {
-	if s.raw != nil {
-		return s.rawText(), true
+	ok := s.scan()
+	return s.token, ok
+}
+
+// scan sets token to the next one; false at the end.
+func (s *htmlScanner) scan() bool {
+	switch {
+	case s.raw != nil:
+		s.rawText()
+	case s.pos >= len(s.src):
+		return false
+	default:
+		if at := markupAt(s.src, s.pos); at > s.pos {
+			s.token = htmlToken{kind: htmlText, start: s.pos, end: at}
+		} else {
+			s.markup()
+		}
 	}
-	if s.pos >= len(s.src) {
-		return htmlToken{}, false
+	s.pos = s.token.end
+	return true
+}
+
+// skipText moves to the markup after a text, for those who do not need that.
+func (s *htmlScanner) skipText() {
+	if s.raw == nil && s.pos < len(s.src) {
+		s.pos = markupAt(s.src, s.pos)
 	}
-	start := s.pos
-	if at := markupAt(s.src, start); at > start {
-		s.pos = at
-		return htmlToken{kind: htmlText, start: start, end: at}, true
-	}
-	t := s.markup()
-	s.pos = t.end
-	return t, true
 }
 
 // markupAt is the offset of the first '<' at or after i that begins markup.
@@ -76,33 +90,33 @@ func markupAt(src []byte, i int) int {
 }
 
 // markup reads the token at a '<'.
-func (s *htmlScanner) markup() htmlToken {
+func (s *htmlScanner) markup() {
 	src, i := s.src, s.pos
 	switch c := src[i+1]; {
 	case isLetter(c):
-		return s.tag(htmlStart, i+1)
+		s.tag(htmlStart, i+1)
 	case c == '/' && isLetter(src[i+2]):
-		return s.tag(htmlEnd, i+2)
+		s.tag(htmlEnd, i+2)
 	case bytes.HasPrefix(src[i:], []byte("<!--")):
-		return htmlToken{kind: htmlComment, start: i, end: commentEnd(src, i+4)}
+		s.token = htmlToken{kind: htmlComment, start: i, end: commentEnd(src, i+4)}
+	default:
+		s.token = htmlToken{kind: htmlMarkup, start: i, end: after(src, i+2, '>')}
 	}
-	return htmlToken{kind: htmlMarkup, start: i, end: after(src, i+2, '>')}
 }
 
 // tag reads a tag whose name begins at i.
-func (s *htmlScanner) tag(kind htmlKind, i int) htmlToken {
+func (s *htmlScanner) tag(kind htmlKind, i int) {
 	name := i
 	for i < len(s.src) && (!endsAttrName[s.src[i]] || s.src[i] == '=') {
 		i++
 	}
-	t := htmlToken{kind: kind, start: s.pos, end: tagEnd(s.src, i), name: s.src[name:i], attrs: i}
+	t := &s.token
+	t.kind, t.start, t.end, t.name, t.attrs = kind, s.pos, tagEnd(s.src, i), s.src[name:i], i
 	if t.end > len(s.src) { // the end of the source cuts the tag off: it does not count
-		return htmlToken{kind: htmlMarkup, start: s.pos, end: len(s.src)}
-	}
-	if kind == htmlStart && isRawElement(t.name) {
+		*t = htmlToken{kind: htmlMarkup, start: s.pos, end: len(s.src)}
+	} else if kind == htmlStart && isRawElement(t.name) {
 		s.raw = t.name
 	}
-	return t
 }
 
 // tagEnd is the offset behind the '>' of a tag whose attributes begin at i. If the
@@ -142,7 +156,12 @@ func valueEnd(src []byte, i int) int {
 }
 
 func isRawElement(name []byte) bool {
-	if len(name) < 3 || len(name) > 9 || bytes.IndexByte([]byte("stxinp"), name[0]|0x20) < 0 {
+	if len(name) < 3 || len(name) > 9 {
+		return false
+	}
+	switch name[0] | 0x20 {
+	case 's', 't', 'x', 'i', 'n', 'p':
+	default:
 		return false
 	}
 	for _, raw := range rawElements {
@@ -261,7 +280,7 @@ func after(src []byte, i int, c byte) int {
 }
 
 // rawText reads the content of the open raw text element.
-func (s *htmlScanner) rawText() htmlToken {
+func (s *htmlScanner) rawText() {
 	t := htmlToken{kind: htmlRaw, start: s.pos, name: s.raw}
 	switch {
 	case equalFold(s.raw, "plaintext"):
@@ -271,8 +290,7 @@ func (s *htmlScanner) rawText() htmlToken {
 	default:
 		t.end = closingTag(s.src, s.pos, s.raw)
 	}
-	s.pos, s.raw = t.end, nil
-	return t
+	s.token, s.raw = t, nil
 }
 
 // closingTag is the offset of the first end tag of this name at or after i.
