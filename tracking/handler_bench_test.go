@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -32,18 +33,24 @@ func BenchmarkClick(b *testing.B) {
 	}
 	click, trivial := pipeline(b, tracker, path), pipeline(b, redirect, path)
 	shortest := pipeline(b, redirect, func(int) string { return "/c" })
-	var ours, plain, short time.Duration
+	var ours, plain, short []time.Duration
 	b.ReportAllocs()
 	for b.Loop() {
-		ours += click()
-		plain += trivial()
-		short += shortest()
+		ours = append(ours, click())
+		plain = append(plain, trivial())
+		short = append(short, shortest())
 	}
-	b.ReportMetric(float64(plain)/float64(ours), "of-trivial")
-	b.ReportMetric(float64(short)/float64(ours), "of-shortest")
-	b.ReportMetric(float64(ours.Nanoseconds())/float64(b.N*pipelined), "ns/click")
+	b.ReportMetric(median(plain)/median(ours), "of-trivial")
+	b.ReportMetric(median(short)/median(ours), "of-shortest")
+	b.ReportMetric(median(ours)/pipelined, "ns/click")
 	require.NoError(b, tracker.Close(b.Context()))
 	require.Zero(b, tracker.Dropped())
+}
+
+// median is that of times in nanoseconds: what else the machine does makes some long.
+func median(times []time.Duration) float64 {
+	slices.Sort(times)
+	return float64(times[len(times)/2])
 }
 
 // pipelined is how many requests are sent at once.
