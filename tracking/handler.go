@@ -71,7 +71,7 @@ func (t *Tracker) click(w http.ResponseWriter, r *http.Request, rest string) {
 	h["X-Robots-Tag"] = noIndex
 	h["Referrer-Policy"] = noReferrer
 	w.WriteHeader(http.StatusFound)
-	t.hit(r, hit{typ: Clicked, kind: token.kind, id: token.id, mailing: link.mailing, link: link.link, url: link.url})
+	t.hit(r, &hit{typ: Clicked, kind: token.kind, id: token.id, mailing: link.mailing, link: link.link, url: link.url})
 }
 
 // destination is a verified link, with the value of the Location field.
@@ -125,7 +125,7 @@ func (t *Tracker) open(w http.ResponseWriter, r *http.Request, rest string) {
 		_, _ = w.Write([]byte(pixel))
 	}
 	if of, token, err := t.parseOpen(rest); err == nil {
-		t.hit(r, hit{typ: Opened, kind: token.kind, id: token.id, mailing: of})
+		t.hit(r, &hit{typ: Opened, kind: token.kind, id: token.id, mailing: of})
 	}
 }
 
@@ -145,7 +145,7 @@ func (t *Tracker) parseOpen(rest string) (of mailing, token recipientToken, err 
 }
 
 // hit records an open or a click, unless the mail is too old or nothing may be kept.
-func (t *Tracker) hit(r *http.Request, h hit) {
+func (t *Tracker) hit(r *http.Request, h *hit) {
 	h.at = time.Now()
 	h.private = !t.opts.IgnorePrivacySignals && asksForPrivacy(r)
 	old := h.kind != kindAnonymous && h.at.Sub(h.id.Time()) > t.opts.MaxAge

@@ -70,19 +70,20 @@ type recorder struct {
 	// busy has a place for whoever flushes.
 	busy chan struct{}
 
-	mu      sync.Mutex // guards all below
-	mails   map[mailKey]*settling
-	order   []*settling // by due
-	held    int
-	over    bool // from when there are too many hits until half of them are gone
+	mu      sync.Mutex // guards all until the next blank line
+	inbox   []hit      // as they came
+	held    int        // hits in mails
 	armed   bool
 	closed  bool
 	dropped int64
 
-	// These belong to whoever is busy: events on their way to the batch, and the
-	// mailing of the last with its name.
-	ready []Event
-	last  mailing
+	// The rest belongs to whoever is busy.
+	spent []hit // an inbox to use again
+	mails map[mailKey]*settling
+	order []*settling // by due
+	over  bool        // from when there are too many hits until half of them are gone
+	ready []Event     // on their way to the batch
+	last  mailing     // of the last event, and its name
 	name  string
 }
 
@@ -103,15 +104,40 @@ func (r *recorder) label(c *content) {
 	r.labels.keep(c.mailing, Mail{Campaign: c.campaign, Stream: c.stream, Tenant: c.tenant, Tags: c.tags, Meta: c.meta})
 }
 
-// add takes a hit. It does not block.
-func (r *recorder) add(h hit) {
-	key := r.keyOf(&h)
+// add takes a hit. It does not block, and leaves all work to the next flush.
+func (r *recorder) add(h *hit) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.held >= 2*maxHits {
+	if r.closed || len(r.inbox)+r.held >= 2*maxHits {
 		r.dropped++
 		return
 	}
+	r.inbox = append(r.inbox, *h)
+	switch {
+	case len(r.inbox)+r.held == maxHits:
+		r.arm(0)
+	case !r.armed:
+		r.arm(max(r.opts.Settle, 0))
+	}
+}
+
+// sort puts what came with the other hits of its mail. The caller is busy.
+func (r *recorder) sort() {
+	r.mu.Lock()
+	fresh := r.inbox
+	r.inbox = r.spent
+	r.held += len(fresh)
+	r.over = r.over || r.held >= maxHits
+	r.mu.Unlock()
+	for i := range fresh {
+		r.put(&fresh[i])
+	}
+	clear(fresh)
+	r.spent = fresh[:0]
+}
+
+func (r *recorder) put(h *hit) {
+	key := r.keyOf(h)
 	m := r.mails[key]
 	if m == nil {
 		m = r.spare.Get().(*settling)
@@ -119,16 +145,9 @@ func (r *recorder) add(h hit) {
 		r.mails[key] = m
 		r.order = append(r.order, m)
 	}
-	m.hits = append(m.hits, h)
+	m.hits = append(m.hits, *h)
 	if len(m.hits) == maxTogether {
 		delete(r.mails, key)
-	}
-	r.held++
-	if r.held == maxHits {
-		r.over = true
-	}
-	if !r.armed || r.held == maxHits {
-		r.arm(r.pause(h.at))
 	}
 }
 
@@ -141,14 +160,6 @@ func (r *recorder) keyOf(h *hit) mailKey {
 	client := h.client.As16()
 	binary.BigEndian.PutUint64(key.id[8:], maphash.Bytes(r.seeds[0], client[:])^maphash.String(r.seeds[0], h.agent.full))
 	return key
-}
-
-// pause is how long the oldest mail still waits. The caller holds mu.
-func (r *recorder) pause(now time.Time) time.Duration {
-	if r.over {
-		return 0
-	}
-	return r.order[0].due.Sub(now)
 }
 
 // arm sets the timer. The caller holds mu.
@@ -165,6 +176,7 @@ func (r *recorder) arm(d time.Duration) {
 func (r *recorder) flush(ctx context.Context) {
 	r.busy <- struct{}{}
 	defer func() { <-r.busy }()
+	r.sort()
 	r.judge(ctx, time.Now())
 	r.rearm()
 }
@@ -173,9 +185,19 @@ func (r *recorder) rearm() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.armed = false
-	if !r.closed && len(r.order) > 0 {
-		r.arm(max(r.pause(time.Now()), flushPause))
+	var due time.Time
+	switch {
+	case r.closed:
+		return
+	case len(r.inbox)+r.held >= maxHits: // due at once
+	case len(r.order) > 0:
+		due = r.order[0].due
+	case len(r.inbox) > 0:
+		due = r.inbox[0].at.Add(r.opts.Settle)
+	default:
+		return
 	}
+	r.arm(max(time.Until(due), flushPause))
 }
 
 // judge makes events of what is due by now. The caller is busy.
@@ -241,6 +263,7 @@ func (r *recorder) close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("tracking: close: hits are still being judged: %w", context.Cause(ctx))
 	}
+	r.sort()
 	r.judge(ctx, time.Unix(1<<40, 0))
 	return r.batch.Close(ctx)
 }
