@@ -169,7 +169,7 @@ func TestRefusals(t *testing.T) {
 			if step == "DATA" && strings.Contains(name, "BDAT") {
 				continue
 			}
-			for _, text := range []string{hello, long(600 << 10)} {
+			for _, text := range []string{hello, long(280 << 10)} {
 				t.Run(fmt.Sprint(step, " in ", name, " of ", len(text)), func(t *testing.T) {
 					t.Parallel()
 					n := 0

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,8 @@ type session struct {
 
 	// spent: no transaction may begin any more.
 	spent atomic.Bool
-	// written is closed when the writing goroutine has ended, and ended when both have.
+	// written is closed when the writing goroutine has ended, and ended when the pool
+	// has forgotten the session.
 	written, ended chan struct{}
 
 	// What follows belongs to the pool and is guarded by its lock.
@@ -98,6 +100,7 @@ func newSession(g *greeter) *session {
 func (s *session) run() {
 	s.chat()
 	s.pool.remove(s)
+	close(s.ended)
 }
 
 // chat works until the connection ends.
@@ -107,7 +110,6 @@ func (s *session) chat() {
 	s.fail(err)
 	<-s.written
 	s.settle()
-	close(s.ended)
 }
 
 // chunked reports whether messages go by BDAT. LMTP has no clear rule for the
@@ -196,6 +198,13 @@ func (s *session) take(spare []byte) []byte {
 	defer s.unlock()
 	for len(s.out) == 0 && s.err == nil {
 		s.more.Wait()
+		if len(s.flight) > 1 {
+			// A burst of answers has woken several callers: let them all append, so
+			// that what they send leaves in one write.
+			s.mu.Unlock()
+			runtime.Gosched()
+			s.mu.Lock()
+		}
 	}
 	if s.err != nil {
 		return nil
