@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -182,7 +183,7 @@ func (c *composer) addressList() string {
 // address checks that a can stand in a field as it is.
 func (c *composer) address(name, a string) string {
 	f, ok := findAddress("<"+a+">", 0)
-	c.require(ok && f.address == a && isText(a), "%s %q is no address", name, a)
+	c.require(ok && f.address == a && isText(a) && !strings.ContainsFunc(a, isWideSpace), "%s %q is no address", name, a)
 	return a
 }
 
@@ -349,6 +350,9 @@ func isFieldName(s string) bool {
 	}
 	return s != ""
 }
+
+// isWideSpace tells the spaces beyond ASCII, which readers trim.
+func isWideSpace(r rune) bool { return r > 0x7f && unicode.IsSpace(r) }
 
 // isText says whether s is UTF-8 without control characters but line feeds.
 func isText(s string) bool {

@@ -204,6 +204,7 @@ func TestWriteFaults(t *testing.T) {
 func FuzzWriteDSN(f *testing.F) {
 	f.Add("ana@example.net", "", "Usuario desconocido", "mx.example.net", "1@example.com", uint16(550), uint8(1), uint16(1), uint16(1))
 	f.Add("用户@例え.jp", "ana+2@example.com", "lleno\notra", "", "", uint16(452), uint8(2), uint16(2), uint16(2))
+	f.Add("ana@\u2008", "", "", "", "B", uint16(346), uint8(1), uint16(2), uint16(29))
 	f.Fuzz(func(t *testing.T, final, original, text, mta, id string, code uint16, fate uint8, subject, detail uint16) {
 		class := []uint16{2, 4, 5}[int(fate)%3]
 		want := &bounce.Report{
