@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -269,13 +270,15 @@ func TestTLSOptionalIsWritten(t *testing.T) {
 
 func TestHandshakeHonoursContext(t *testing.T) {
 	t.Parallel()
-	server := newWireServer(t, func(p *wire) {
-		p.greet("STARTTLS")
-		p.hear("STARTTLS")
-		p.say("220 go")
-		p.wait()
+	synctest.Test(t, func(t *testing.T) {
+		server := newWireServer(t, func(p *wire) {
+			p.greet("STARTTLS")
+			p.hear("STARTTLS")
+			p.say("220 go")
+			p.wait()
+		})
+		server.ca = smtptest.NewCA()
+		relay := tlsRelay(t, server, "required", smtp.RelayOptions{})
+		requirePromptCancel(t, func(ctx context.Context) (*smtp.Result, error) { return relay.Send(ctx, letter(hello)) })
 	})
-	server.ca = smtptest.NewCA()
-	relay := tlsRelay(t, server, "required", smtp.RelayOptions{})
-	requirePromptCancel(t, server, func(ctx context.Context) (*smtp.Result, error) { return relay.Send(ctx, letter(hello)) })
 }
