@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -21,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/franqueo/franqueo/queue"
+	"github.com/franqueo/franqueo/queue/internal/leak"
 	"github.com/franqueo/franqueo/queue/sqlitequeue"
 	"github.com/franqueo/franqueo/smtp"
 	"github.com/franqueo/franqueo/smtp/smtptest"
@@ -37,12 +39,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	code := m.Run()
-	if left := goroutines(); code == 0 && left != "" {
-		fmt.Fprintln(os.Stderr, "goroutines left behind:\n"+left)
-		code = 1
-	}
-	os.Exit(code)
+	leak.Main(m)
 }
 
 // victim queues mail and sends it until it is killed. It prints the address of each
@@ -92,8 +89,7 @@ func victim(url, file string, out io.Writer) error {
 	}
 	err = q.Run(ctx)
 	senders.Wait()
-	relay.Close()
-	return store.Close()
+	return errors.Join(err, relay.Close(), store.Close())
 }
 
 // record is what the server got: the hash of each copy, by address.

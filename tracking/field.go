@@ -93,8 +93,8 @@ const (
 // check returns what is wrong with a value in this place.
 func (e escape) check(value string) error {
 	switch {
-	case e == escapeLine && hasControl(value):
-		return fmt.Errorf("%q has a control character or a line end, which no header field can carry", value)
+	case e == escapeLine && unfit(value):
+		return fmt.Errorf("%q has a control character or a line end, or is not UTF-8, which no header field can carry", value)
 	case (e == escapeURL || e == escapeTarget) && !isSafeURL(value):
 		return fmt.Errorf("%q is no http, https, mailto or tel URL", value)
 	}

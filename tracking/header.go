@@ -269,13 +269,8 @@ func needsUTF8(addr string) bool {
 	return !isASCII(addr[:strings.LastIndexByte(addr, '@')+1])
 }
 
-// hasControl reports whether s holds a control character, which no header field
-// can carry.
-func hasControl(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] == 0x7f {
-			return true
-		}
-	}
-	return false
+// unfit reports whether no header field can carry s: it holds a control character,
+// or is not UTF-8 (RFC 6532, section 3.2).
+func unfit(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }

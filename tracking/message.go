@@ -17,7 +17,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // Message is what all recipients of one mailing get. Its texts are UTF-8 and may
@@ -161,7 +160,7 @@ func (p Part) check() error {
 		return fmt.Errorf("part %q: type %q is not a media type", p.Name, p.Type)
 	case strings.HasPrefix(media, "multipart/"), media == "message/rfc822":
 		return fmt.Errorf("part %q: type %q must not be encoded in base64 (RFC 2046, section 5.2.1)", p.Name, p.Type)
-	case hasControl(p.Name) || !utf8.ValidString(p.Name):
+	case unfit(p.Name):
 		return fmt.Errorf("part %q: the name has control characters or is not UTF-8", p.Name)
 	case strings.ContainsFunc(p.ContentID, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("<>()\\", r) }):
 		return fmt.Errorf("part %q: content ID %q has characters other than printable ASCII", p.Name, p.ContentID)
@@ -198,8 +197,8 @@ func (m *Message) check() error {
 	for _, f := range []struct{ field, value string }{
 		{"Subject", m.Subject}, {"Campaign", m.Campaign}, {"Stream", m.Stream}, {"Tenant", m.Tenant},
 	} {
-		if hasControl(f.value) {
-			faults = append(faults, fmt.Errorf("%s %q has a control character or a line end", f.field, f.value))
+		if unfit(f.value) {
+			faults = append(faults, fmt.Errorf("%s %q has a control character or a line end, or is not UTF-8", f.field, f.value))
 		}
 	}
 	faults = append(faults, m.checkHeader(), m.checkList(), m.Policy.check())
@@ -215,7 +214,7 @@ func (m *Message) sender() []mail.Address {
 
 // checkMailbox checks an address and its name.
 func checkMailbox(a mail.Address) error {
-	if hasControl(a.Name) || !utf8.ValidString(a.Name) {
+	if unfit(a.Name) {
 		return fmt.Errorf("name %q of %q has a control character or is not UTF-8", a.Name, a.Address)
 	}
 	return checkAddress(a.Address)
@@ -231,8 +230,8 @@ func (m *Message) checkHeader() error {
 			faults = append(faults, fmt.Errorf("header field %s is written by the template: use the fields of Message", name))
 		}
 		for _, v := range values {
-			if hasControl(v) {
-				faults = append(faults, fmt.Errorf("header field %s: %q has a control character or a line end", name, v))
+			if unfit(v) {
+				faults = append(faults, fmt.Errorf("header field %s: %q has a control character or a line end, or is not UTF-8", name, v))
 			}
 			if slices.ContainsFunc(strings.Fields(v), func(word string) bool { return len(word) > 900 }) {
 				faults = append(faults, fmt.Errorf("header field %s: a word is longer than the 998 octets of a line", name))
