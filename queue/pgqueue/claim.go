@@ -14,13 +14,18 @@ import (
 	"github.com/franqueo/franqueo/queue/internal/schedule"
 )
 
-// queueByIndex has the planner use the indexes, also while it takes a table for empty
-// that has filled since it last looked.
+// queueByIndex has the planner use the indexes, also while it takes a table for
+// empty that has filled since it last looked.
 func (s *Store) queueByIndex(b *pgx.Batch) {
 	if s.tx == nil { // the host's transaction has plans of its own
-		b.Queue("SELECT set_config('enable_seqscan', 'off', true)")
+		b.Queue("SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)")
 	}
 }
+
+// unsynced has a commit not wait for the disk. A claim that is lost when the server
+// crashes costs what the contract allows: its jobs are due again while they are in
+// flight. Tokens are no less than the time, so that none comes twice.
+const unsynced = "SELECT set_config('synchronous_commit', 'off', true)"
 
 const claimJobs = `WITH picked AS MATERIALIZED (
 	SELECT due.id, due.was FROM unnest($1::bigint[], $2::bigint[]) AS c (flow, n) CROSS JOIN LATERAL (
@@ -28,7 +33,7 @@ const claimJobs = `WITH picked AS MATERIALIZED (
 		WHERE job.flow = c.flow AND job.state = 0 AND job.due <= $3
 		ORDER BY job.due, job.id LIMIT c.n FOR UPDATE SKIP LOCKED) AS due
 )
-UPDATE @job job SET token = abs(job.token) + 1, was = picked.was, due = $4
+UPDATE @job job SET token = greatest(abs(job.token) + 1, ` + databaseTime + `), was = picked.was, due = $4
 FROM picked, @flow flow WHERE job.id = picked.id AND flow.id = job.flow
 RETURNING ` + storedColumns
 
@@ -49,6 +54,9 @@ func (s *Store) Claim(ctx context.Context, now, until time.Time, flows []queue.F
 	err = again(ctx, func(int) error {
 		var b pgx.Batch
 		s.queueByIndex(&b)
+		if s.tx == nil {
+			b.Queue(unsynced)
+		}
 		b.Queue(s.sql(claimJobs), numbers, counts, schedule.Millis(now), schedule.Millis(until)).Query(func(found pgx.Rows) (err error) {
 			claimed, err = scanJobs(found)
 			return err

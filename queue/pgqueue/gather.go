@@ -24,9 +24,9 @@ type call[T any] struct {
 }
 
 const (
-	// groupsAtOnce is two, so that one group computes while the other waits for the
-	// disk.
-	groupsAtOnce = 2
+	// groupsAtOnce lets some groups compute while others wait for the disk, and the
+	// server sync them together.
+	groupsAtOnce = 4
 	groupSize    = 256
 	// groupTimeout ends what a silent server would keep for ever.
 	groupTimeout = time.Minute

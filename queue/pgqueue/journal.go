@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -26,18 +27,38 @@ func (s *Store) Record(ctx context.Context, events []tracking.Event) error {
 const eventColumns = `id, time, type, message, recipient, campaign, stream, tenant, tags, meta, url, link, ip, user_agent,
 	machine, first, reason, verdict, code, enhanced, diagnostic, host, attempt, queue_id, mailing`
 
-// insertEvents fills in what events leave empty from the jobs that they are about.
-const insertEvents = `INSERT INTO @event (` + eventColumns + `)
+// eventTypes are the types of eventColumns.
+var eventTypes = strings.Fields(`uuid bigint text uuid text text text text text text text integer text text
+	integer integer text text integer text text text integer text text`)
+
+// eventsFrom inserts events that are the arguments after the first n, and fills in
+// what they leave empty from the jobs that they are about. One more argument, where
+// there are others before, is the job of the change of each.
+func eventsFrom(n int) string {
+	var arrays []string
+	for i, t := range eventTypes {
+		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", n+i+1, t))
+	}
+	columns := eventColumns
+	if n > 0 {
+		arrays, columns = append(arrays, fmt.Sprintf("$%d::uuid[]", n+len(eventTypes)+1)), columns+", change"
+	}
+	return `INSERT INTO @event (` + eventColumns + `)
 SELECT e.id, e.time, e.type, e.message, coalesce(e.recipient, job.address), coalesce(e.campaign, nullif(flow.campaign, '')),
 	coalesce(e.stream, nullif(job.stream, '')), coalesce(e.tenant, nullif(flow.tenant, '')),
 	coalesce(e.tags::json, job.tags), coalesce(e.meta::json, job.meta),
 	e.url, e.link, e.ip, e.user_agent, e.machine, e.first, e.reason, e.verdict, e.code, e.enhanced, e.diagnostic, e.host,
 	e.attempt, e.queue_id, e.mailing
-FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-	$11::text[], $12::integer[], $13::text[], $14::text[], $15::integer[], $16::integer[], $17::text[], $18::text[], $19::integer[],
-	$20::text[], $21::text[], $22::text[], $23::integer[], $24::text[], $25::text[]) AS e (` + eventColumns + `)
-LEFT JOIN @job job ON job.id = e.message LEFT JOIN @flow flow ON flow.id = job.flow
-ON CONFLICT (id) DO NOTHING`
+FROM unnest(` + strings.Join(arrays, ", ") + `) AS e (` + columns + `)
+LEFT JOIN @job job ON job.id = e.message LEFT JOIN @flow flow ON flow.id = job.flow`
+}
+
+var insertEvents = eventsFrom(0) + " ON CONFLICT (id) DO NOTHING"
+
+// consent reports whether an event is about what the recipient wishes.
+func consent(e tracking.Event) bool {
+	return e.Type == tracking.Unsubscribed || e.Type == tracking.Resubscribed
+}
 
 func (s *Store) record(ctx context.Context, tx pgx.Tx, events []tracking.Event) error {
 	events = sameEvents(events)
@@ -45,12 +66,10 @@ func (s *Store) record(ctx context.Context, tx pgx.Tx, events []tracking.Event) 
 		return nil
 	}
 	var c eventRows
-	consent := false
 	for i := range events {
 		c.add(&events[i])
-		consent = consent || events[i].Type == tracking.Unsubscribed || events[i].Type == tracking.Resubscribed
 	}
-	if !consent {
+	if !slices.ContainsFunc(events, consent) {
 		_, err := tx.Exec(ctx, s.sql(insertEvents), c.args()...)
 		return err
 	}

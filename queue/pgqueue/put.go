@@ -23,6 +23,7 @@ type put struct {
 	template int64 // 0 if it is not known
 	stored   int64 // its number, when it has been stored
 	since    time.Time
+	due      notice
 	accepted []queue.Accepted
 	apart    bool // it must be looked at by itself
 }
@@ -64,10 +65,16 @@ func (s *Store) put(ctx context.Context, p *put) (err error) {
 	err = again(ctx, func(try int) error {
 		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error { return s.putApart(ctx, tx, p, try > 0) })
 	})
-	if err == nil && p.template == 0 {
+	if err != nil {
+		return err
+	}
+	if p.template == 0 {
 		s.templates.add(p.Hash, p.stored, p.since)
 	}
-	return err
+	if s.tx == nil {
+		s.notify(ctx, p.due)
+	}
+	return nil
 }
 
 // repeats reports whether two jobs have one ID or one key.
@@ -138,6 +145,7 @@ func (s *Store) putGroup(ctx context.Context, group []*put) error {
 	for _, p := range group {
 		p.accepted = allNew(p.Jobs)
 	}
+	s.notify(ctx, r.due)
 	return nil
 }
 
@@ -176,7 +184,6 @@ func (s *Store) insertGroup(ctx context.Context, r *rows, templates map[queue.Ha
 		})
 	}
 	b.Queue(s.sql(insertRows), r.args()...)
-	s.queueNotice(&b, r.due)
 	return stored, s.db.SendBatch(ctx, &b).Close()
 }
 
@@ -334,7 +341,7 @@ func (k *known) first(job *queue.Job) (tracking.ID, error) {
 
 // copyJobs stores new jobs, and tells the workers of those that are due.
 func (s *Store) copyJobs(ctx context.Context, tx pgx.Tx, p *put, jobs []*queue.Job, held map[int64]bool) error {
-	var due notice
+	p.due = nil
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{s.opts.Schema, "job"}, strings.Split(jobColumns, ", "),
 		pgx.CopyFromSlice(len(jobs), func(i int) ([]any, error) {
 			job, flow := jobs[i], p.flows[jobs[i].Flow]
@@ -342,17 +349,17 @@ func (s *Store) copyJobs(ctx context.Context, tx pgx.Tx, p *put, jobs []*queue.J
 			if held[flow] {
 				state = queue.Held
 			}
-			due.add(job, flow)
+			p.due.add(job, flow)
 			return copyRow(job, flow, p.stored, state), nil
 		}))
 	if err != nil {
 		return err
 	}
-	var b pgx.Batch
-	s.queueNotice(&b, due)
-	if b.Len() == 0 {
+	if s.tx == nil || len(p.due) == 0 {
 		return nil
 	}
+	var b pgx.Batch
+	s.queueNotice(&b, p.due)
 	return tx.SendBatch(ctx, &b).Close()
 }
 
@@ -373,7 +380,7 @@ func (n *notice) add(job *queue.Job, flow int64) {
 // 8,000 bytes.
 const noticeSize = 350
 
-// queueNotice notifies those who listen when the transaction commits.
+// queueNotice notifies those who listen, when the transaction commits.
 func (s *shared) queueNotice(b *pgx.Batch, n notice) {
 	numbers := make([]string, 0, len(n))
 	for flow := range n {
@@ -381,6 +388,21 @@ func (s *shared) queueNotice(b *pgx.Batch, n notice) {
 	}
 	for part := range slices.Chunk(numbers, noticeSize) {
 		b.Queue("SELECT pg_notify($1, $2)", s.channel(), strings.Join(part, ","))
+	}
+}
+
+// notify notifies of what has been committed. The server lets one transaction at a
+// time commit that notifies, so this one has nothing to write. What it should not
+// reach is found within a second.
+func (s *shared) notify(ctx context.Context, n notice) {
+	if len(n) == 0 {
+		return
+	}
+	var b pgx.Batch
+	b.Queue(unsynced)
+	s.queueNotice(&b, n)
+	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
+		s.opts.Log.Warn("pgqueue: workers not notified", "err", err)
 	}
 }
 

@@ -47,19 +47,48 @@ func (s *Store) settleGroup(ctx context.Context, group []*settlement) error {
 }
 
 func (s *Store) settleAll(ctx context.Context, group []*settlement) error {
+	all := rounds(group)
 	return again(ctx, func(int) error {
 		for _, g := range group {
 			g.stale = nil
 		}
+		if len(all) == 1 && !consents(all[0]) {
+			return s.settleRound(ctx, s.db, all[0])
+		}
 		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-			for _, round := range rounds(group) {
-				if err := s.settleRound(ctx, tx, round); err != nil {
+			for _, round := range all {
+				if err := s.settleAndObey(ctx, tx, round); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	})
+}
+
+// settleAndObey settles a round whose events can say what recipients wish.
+func (s *Store) settleAndObey(ctx context.Context, tx pgx.Tx, round []change) error {
+	bare := make([]change, len(round))
+	for i, c := range round {
+		settled := *c.Change
+		settled.Events = nil
+		bare[i] = change{&settled, &settlement{}}
+	}
+	if err := s.settleRound(ctx, tx, bare); err != nil {
+		return err
+	}
+	var events []tracking.Event
+	for i, c := range round {
+		c.of.stale = append(c.of.stale, bare[i].of.stale...)
+		if len(bare[i].of.stale) == 0 {
+			events = append(events, c.Events...)
+		}
+	}
+	return s.record(ctx, tx, events)
+}
+
+func consents(round []change) bool {
+	return slices.ContainsFunc(round, func(c change) bool { return slices.ContainsFunc(c.Events, consent) })
 }
 
 // change is one of a settlement.
@@ -86,6 +115,7 @@ func rounds(group []*settlement) (out [][]change) {
 	return append(out, round)
 }
 
+// settleJobs ends or extends leases, and returns those that were current.
 const settleJobs = `UPDATE @job job SET
 	state = CASE WHEN c.extend > 0 OR c.state = 0 OR c.state = 1 AND job.state = 4 THEN job.state ELSE c.state END,
 	due = CASE WHEN c.extend > 0 THEN c.extend WHEN c.state = 0 THEN c.due ELSE job.was END,
@@ -97,11 +127,33 @@ FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[]
 WHERE job.id = c.id AND job.token = c.token
 RETURNING job.id`
 
-func (s *Store) settleRound(ctx context.Context, tx pgx.Tx, round []change) error {
+// settleWithEvents also records events: $33 is the job of the change of each.
+var settleWithEvents = `WITH settled AS (` + settleJobs + `), recorded AS (` +
+	eventsFrom(7) + ` WHERE e.change IN (SELECT id FROM settled) ON CONFLICT (id) DO NOTHING)
+SELECT id FROM settled`
+
+// settleRound settles a round, in one round trip.
+func (s *Store) settleRound(ctx context.Context, db database, round []change) error {
+	var events []tracking.Event
+	var of [][16]byte
+	for _, c := range round {
+		for range c.Events {
+			of = append(of, c.ID)
+		}
+		events = append(events, c.Events...)
+	}
+	sql, args := settleJobs, settleArgs(round)
+	if len(events) > 0 {
+		var rows eventRows
+		for i := range events {
+			rows.add(&events[i])
+		}
+		sql, args = settleWithEvents, append(append(args, rows.args()...), of)
+	}
 	current := make(map[tracking.ID]bool, len(round))
 	var b pgx.Batch
 	s.queueByIndex(&b)
-	b.Queue(s.sql(settleJobs), settleArgs(round)...).Query(func(found pgx.Rows) error {
+	b.Queue(s.sql(sql), args...).Query(func(found pgx.Rows) error {
 		var id [16]byte
 		_, err := pgx.ForEachRow(found, []any{&id}, func() error {
 			current[id] = true
@@ -109,18 +161,15 @@ func (s *Store) settleRound(ctx context.Context, tx pgx.Tx, round []change) erro
 		})
 		return err
 	})
-	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+	if err := db.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
-	var events []tracking.Event
 	for _, c := range round {
 		if !current[c.ID] {
 			c.of.stale = append(c.of.stale, c.ID)
-			continue
 		}
-		events = append(events, c.Events...)
 	}
-	return s.record(ctx, tx, events)
+	return nil
 }
 
 func settleArgs(round []change) []any {
