@@ -136,8 +136,7 @@ func (s *Store) List(ctx context.Context, f queue.Filter, after tracking.ID, lim
 		return nil, nil
 	}
 	where := jobsWhere(f, after)
-	found, err := s.db.Query(ctx, s.sql("SELECT "+storedColumns+" FROM @job job JOIN @flow flow ON flow.id = job.flow"+where.String()+
-		" ORDER BY job.id LIMIT "+where.value(limit)), where.args...)
+	found, err := s.db.Query(ctx, s.sql(selectJobs+where.String()+" ORDER BY job.id LIMIT "+where.value(limit)), where.args...)
 	if err != nil {
 		return nil, s.named("list", err)
 	}

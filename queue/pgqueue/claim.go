@@ -18,7 +18,8 @@ import (
 // empty that has filled since it last looked.
 func (s *Store) queueByIndex(b *pgx.Batch) {
 	if s.tx == nil { // the host's transaction has plans of its own
-		b.Queue("SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)")
+		b.Queue(`SELECT set_config(name, 'off', true) FROM unnest(
+			'{enable_seqscan, enable_bitmapscan, enable_hashjoin, enable_mergejoin, enable_sort}'::text[]) AS name`)
 	}
 }
 
@@ -27,15 +28,13 @@ func (s *Store) queueByIndex(b *pgx.Batch) {
 // flight. Tokens are no less than the time, so that none comes twice.
 const unsynced = "SELECT set_config('synchronous_commit', 'off', true)"
 
-const claimJobs = `WITH picked AS MATERIALIZED (
-	SELECT due.id, due.was FROM unnest($1::bigint[], $2::bigint[]) AS c (flow, n) CROSS JOIN LATERAL (
-		SELECT id, CASE WHEN token > 0 THEN was ELSE due END AS was FROM @job job
-		WHERE job.flow = c.flow AND job.state = 0 AND job.due <= $3
-		ORDER BY job.due, job.id LIMIT c.n FOR UPDATE SKIP LOCKED) AS due
-)
-UPDATE @job job SET token = greatest(abs(job.token) + 1, ` + databaseTime + `), was = picked.was, due = $4
-FROM picked, @flow flow WHERE job.id = picked.id AND flow.id = job.flow
-RETURNING ` + storedColumns
+const claimJobs = `UPDATE @job job SET
+	token = greatest(abs(job.token) + 1, ` + databaseTime + `), was = CASE WHEN job.token > 0 THEN job.was ELSE job.due END, due = $4
+WHERE job.id = ANY(ARRAY(
+	SELECT due.id FROM unnest($1::bigint[], $2::bigint[]) AS c (flow, n) CROSS JOIN LATERAL (
+		SELECT job.id FROM @job job WHERE job.flow = c.flow AND job.state = 0 AND job.due <= $3
+		ORDER BY job.due, job.id LIMIT c.n FOR UPDATE SKIP LOCKED) AS due))
+RETURNING ` + storedColumns + `, job.flow, '', 0::smallint, '', ''`
 
 // Claim leases due jobs.
 func (s *Store) Claim(ctx context.Context, now, until time.Time, flows []queue.FlowClaim) ([]queue.Lease, error) {
@@ -65,6 +64,14 @@ func (s *Store) Claim(ctx context.Context, now, until time.Time, flows []queue.F
 	})
 	if err != nil {
 		return nil, s.named("claim", err)
+	}
+	names := make(map[int64]queue.Flow, len(numbers))
+	for _, c := range flows {
+		n, _ := s.seen.number(c.Flow)
+		names[n] = c.Flow
+	}
+	for i := range claimed {
+		claimed[i].Flow = names[claimed[i].flow]
 	}
 	return leases(claimed, until), nil
 }

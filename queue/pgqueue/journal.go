@@ -50,7 +50,8 @@ SELECT e.id, e.time, e.type, e.message, coalesce(e.recipient, job.address), coal
 	e.url, e.link, e.ip, e.user_agent, e.machine, e.first, e.reason, e.verdict, e.code, e.enhanced, e.diagnostic, e.host,
 	e.attempt, e.queue_id, e.mailing
 FROM unnest(` + strings.Join(arrays, ", ") + `) AS e (` + columns + `)
-LEFT JOIN @job job ON job.id = e.message LEFT JOIN @flow flow ON flow.id = job.flow`
+LEFT JOIN LATERAL (SELECT * FROM @job job WHERE job.id = e.message LIMIT 1) AS job ON true
+LEFT JOIN LATERAL (SELECT * FROM @flow flow WHERE flow.id = job.flow LIMIT 1) AS flow ON true`
 }
 
 var insertEvents = eventsFrom(0) + " ON CONFLICT (id) DO NOTHING"

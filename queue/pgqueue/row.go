@@ -159,12 +159,15 @@ FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[], $
 type stored struct {
 	queue.Job
 	token int64
+	flow  int64
 }
 
-// storedColumns go with scanJobs. A leased job is due when it was before.
+// storedColumns, and those of the flow, go with scanJobs. A leased job is due when it was before.
 const storedColumns = `job.id, job.state, job.attempts, CASE WHEN job.token > 0 THEN job.was ELSE job.due END, job.expires, job.token,
 	job.address, job.recipient, job.stream, job.tags, job.meta, job.key, job.digest, job.last,
-	(SELECT hash FROM @template template WHERE template.id = job.template), flow.lane, flow.priority, flow.tenant, flow.campaign`
+	(SELECT hash FROM @template template WHERE template.id = job.template)`
+
+const selectJobs = "SELECT " + storedColumns + ", flow.id, flow.lane, flow.priority, flow.tenant, flow.campaign FROM @job job JOIN @flow flow ON flow.id = job.flow"
 
 func scanJobs(found pgx.Rows) (out []stored, err error) {
 	var r stored
@@ -172,7 +175,7 @@ func scanJobs(found pgx.Rows) (out []stored, err error) {
 	var tags, meta, key, digest, hash []byte
 	fields := []any{
 		(*[16]byte)(&r.ID), &r.State, &r.Attempts, &due, &expires, &r.token, &r.Address, &r.Recipient, &r.Stream, &tags, &meta, &key, &digest,
-		&r.Last, &hash, &r.Flow.Lane, &r.Flow.Priority, &r.Flow.Tenant, &r.Flow.Campaign,
+		&r.Last, &hash, &r.flow, &r.Flow.Lane, &r.Flow.Priority, &r.Flow.Tenant, &r.Flow.Campaign,
 	}
 	_, err = pgx.ForEachRow(found, fields, func() error {
 		r.Due, r.Expires = schedule.Time(due), schedule.Time(expires)

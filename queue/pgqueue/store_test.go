@@ -17,7 +17,12 @@ import (
 	"github.com/franqueo/franqueo/tracking"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) {
+	if where := os.Getenv(worker); where != "" {
+		work(where)
+	}
+	leak.Main(m)
+}
 
 var (
 	_ queue.Store           = (*pgqueue.Store)(nil)
