@@ -14,12 +14,13 @@ import (
 	"github.com/franqueo/franqueo/queue/internal/schedule"
 )
 
-// queueByIndex has the planner use the indexes, also while it takes a table for
-// empty that has filled since it last looked.
+// queueByIndex has the planner look at the sizes of today, and use the indexes also
+// while it takes a table for small: a plan that was made for an empty queue is a
+// disaster for a full one.
 func (s *Store) queueByIndex(b *pgx.Batch) {
 	if s.tx == nil { // the host's transaction has plans of its own
-		b.Queue(`SELECT set_config(name, 'off', true) FROM unnest(
-			'{enable_seqscan, enable_bitmapscan, enable_hashjoin, enable_mergejoin, enable_sort}'::text[]) AS name`)
+		b.Queue(`SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true),
+			set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)`)
 	}
 }
 

@@ -26,7 +26,7 @@ type call[T any] struct {
 const (
 	// groupsAtOnce lets some groups compute while others wait for the disk, and the
 	// server sync them together.
-	groupsAtOnce = 4
+	groupsAtOnce = 2
 	groupSize    = 256
 	// groupTimeout ends what a silent server would keep for ever.
 	groupTimeout = time.Minute

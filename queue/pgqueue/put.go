@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -72,7 +71,7 @@ func (s *Store) put(ctx context.Context, p *put) (err error) {
 		s.templates.add(p.Hash, p.stored, p.since)
 	}
 	if s.tx == nil {
-		s.notify(ctx, p.due)
+		s.notices.add(p.due)
 	}
 	return nil
 }
@@ -145,7 +144,7 @@ func (s *Store) putGroup(ctx context.Context, group []*put) error {
 	for _, p := range group {
 		p.accepted = allNew(p.Jobs)
 	}
-	s.notify(ctx, r.due)
+	s.notices.add(r.due)
 	return nil
 }
 
@@ -363,49 +362,6 @@ func (s *Store) copyJobs(ctx context.Context, tx pgx.Tx, p *put, jobs []*queue.J
 	var b pgx.Batch
 	s.queueNotice(&b, p.due)
 	return tx.SendBatch(ctx, &b).Close()
-}
-
-// notice is the flows that have got work that is due.
-type notice map[int64]bool
-
-func (n *notice) add(job *queue.Job, flow int64) {
-	if job.State != queue.Ready || time.Until(job.Due) > time.Second {
-		return
-	}
-	if *n == nil {
-		*n = notice{}
-	}
-	(*n)[flow] = true
-}
-
-// noticeSize is how many flows one notification names: the payload is limited to
-// 8,000 bytes.
-const noticeSize = 350
-
-// queueNotice notifies those who listen, when the transaction commits.
-func (s *shared) queueNotice(b *pgx.Batch, n notice) {
-	numbers := make([]string, 0, len(n))
-	for flow := range n {
-		numbers = append(numbers, strconv.FormatInt(flow, 10))
-	}
-	for part := range slices.Chunk(numbers, noticeSize) {
-		b.Queue("SELECT pg_notify($1, $2)", s.channel(), strings.Join(part, ","))
-	}
-}
-
-// notify notifies of what has been committed. The server lets one transaction at a
-// time commit that notifies, so this one has nothing to write. What it should not
-// reach is found within a second.
-func (s *shared) notify(ctx context.Context, n notice) {
-	if len(n) == 0 {
-		return
-	}
-	var b pgx.Batch
-	b.Queue(unsynced)
-	s.queueNotice(&b, n)
-	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
-		s.opts.Log.Warn("pgqueue: workers not notified", "err", err)
-	}
 }
 
 // flowNumbers are the numbers of the jobs' flows, which are made if need be. They are

@@ -124,7 +124,7 @@ const settleJobs = `UPDATE @job job SET
 	last = CASE WHEN c.extend > 0 OR c.last = '' THEN job.last ELSE c.last END
 FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::integer[], $7::text[])
 	AS c (id, token, state, due, extend, counts, last)
-WHERE job.id = ANY($1) AND job.id = c.id AND job.token = c.token
+WHERE job.id = c.id AND job.token = c.token
 RETURNING job.id`
 
 // settleWithEvents also records events: $33 is the job of the change of each.

@@ -70,10 +70,11 @@ type shared struct {
 	seen      cache[queue.Flow] // flows that are read: nothing says for how long they are kept
 	templates cache[queue.Hash]
 	waiting   waiting
+	notices   notices
 
 	life context.Context    // of the store, which is the one to end it
 	stop context.CancelFunc // ends it
-	kept chan struct{}      // closed when the upkeep has ended
+	kept sync.WaitGroup     // what runs beside the calls
 
 	mu     sync.Mutex // guards closed
 	closed bool
@@ -85,20 +86,22 @@ type shared struct {
 // release has written the tables. The caller closes the store, and then the pool,
 // which stays the host's to use.
 func Open(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
-	s := &Store{shared: &shared{pool: pool, kept: make(chan struct{})}, db: pool}
+	s := &Store{shared: &shared{pool: pool}, db: pool}
 	if opts != nil {
 		s.opts = *opts
 	}
 	if err := s.opts.fill(); err != nil {
 		return nil, err
 	}
+	s.notices.signal = make(chan struct{}, 1)
 	s.puts = newGatherer(s.putGroup)
 	s.settles = newGatherer(s.settleGroup)
 	if err := s.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("pgqueue: open schema %s: %w", s.opts.Schema, explain(err))
 	}
 	s.life, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	go s.runUpkeep(s.life)
+	s.kept.Go(func() { s.runUpkeep(s.life) })
+	s.kept.Go(func() { s.runNotices(s.life) })
 	return s, nil
 }
 
@@ -250,7 +253,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.stop()
-	<-s.kept
 	s.calls.Wait()
+	s.kept.Wait()
 	return nil
 }

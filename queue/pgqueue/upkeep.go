@@ -22,7 +22,6 @@ const (
 
 // runUpkeep merges and sweeps until ctx ends. Of all processes one at a time does.
 func (s *Store) runUpkeep(ctx context.Context) {
-	defer close(s.kept)
 	merge, sweep := time.NewTicker(mergeEvery), time.NewTicker(sweepEvery)
 	defer merge.Stop()
 	defer sweep.Stop()
