@@ -10,8 +10,9 @@ import (
 // gatherer has calls done together that come while others are under way: one
 // transaction for all of them costs little more than one for each.
 type gatherer[T any] struct {
-	run   func(ctx context.Context, group []T) error
-	slots chan struct{} // one for each group under way
+	run func(ctx context.Context, group []T) error
+	// slot is taken while a group is under way, and crowd by a second one.
+	slot, crowd chan struct{}
 
 	mu      sync.Mutex // guards waiting
 	waiting []*call[T]
@@ -24,16 +25,16 @@ type call[T any] struct {
 }
 
 const (
-	// groupsAtOnce lets some groups compute while others wait for the disk, and the
-	// server sync them together.
-	groupsAtOnce = 2
-	groupSize    = 256
+	// crowded is how many must wait for a second group to be worth it: it computes
+	// while the first waits for the disk. Fewer are better off together.
+	crowded   = 32
+	groupSize = 256
 	// groupTimeout ends what a silent server would keep for ever.
 	groupTimeout = time.Minute
 )
 
 func newGatherer[T any](run func(context.Context, []T) error) *gatherer[T] {
-	return &gatherer[T]{run: run, slots: make(chan struct{}, groupsAtOnce)}
+	return &gatherer[T]{run: run, slot: make(chan struct{}, 1), crowd: make(chan struct{}, 1)}
 }
 
 // do has in done with a group. Whoever finds a slot free leads the next group.
@@ -41,14 +42,21 @@ func (g *gatherer[T]) do(ctx context.Context, in T) error {
 	c := &call[T]{in: in, done: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, c)
+	var crowd chan struct{}
+	if len(g.waiting) >= crowded {
+		crowd = g.crowd
+	}
 	g.mu.Unlock()
 	for {
 		select {
 		case <-c.done:
 			return c.err
-		case g.slots <- struct{}{}:
+		case g.slot <- struct{}{}:
 			g.lead(ctx)
-			<-g.slots
+			<-g.slot
+		case crowd <- struct{}{}:
+			g.lead(ctx)
+			<-crowd
 		case <-ctx.Done():
 			if g.withdraw(c) {
 				return context.Cause(ctx)

@@ -175,8 +175,7 @@ func (s *Store) insertGroup(ctx context.Context, r *rows, templates map[queue.Ha
 		contents[i] = templates[queue.Hash(hash)]
 	}
 	var b pgx.Batch
-	s.queueByIndex(&b)
-	b.Queue(fence, s.lockKey("hold"))
+	b.Queue(fence+", set_config('enable_seqscan', 'off', true)", s.lockKey("hold"))
 	stored := make(map[queue.Hash]int64, len(hashes))
 	if len(hashes) > 0 {
 		b.Queue(s.sql(storeTemplates), hashes, contents).Query(func(found pgx.Rows) error {
@@ -202,7 +201,6 @@ func scanTemplates(found pgx.Rows, into map[queue.Hash]int64) error {
 func (s *Store) putApart(ctx context.Context, tx pgx.Tx, p *put, look bool) error {
 	var held map[int64]bool
 	var b pgx.Batch
-	s.queueByIndex(&b)
 	b.Queue(fence, s.lockKey("hold"))
 	numbers := make([]int64, 0, len(p.flows))
 	for _, n := range p.flows {

@@ -42,6 +42,9 @@ func work(where string) {
 		s, err = pgqueue.Open(ctx, pool, &pgqueue.Options{Schema: schema})
 		return err
 	})
+	if os.Getenv(drains) != "" {
+		drainOnce(ctx, s)
+	}
 	for {
 		var leases []queue.Lease
 		persist(func() (err error) {

@@ -1,0 +1,112 @@
+package pgqueue_test
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net/mail"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/franqueo/franqueo/queue"
+	"github.com/franqueo/franqueo/queue/pgqueue"
+	"github.com/franqueo/franqueo/smtp"
+	"github.com/franqueo/franqueo/tracking"
+)
+
+// bookshop keeps its orders in the same database as its mail.
+type bookshop struct {
+	pool    *pgxpool.Pool
+	schema  string
+	store   *pgqueue.Store
+	queue   *queue.Queue
+	receipt *tracking.Template
+}
+
+func openBookshop(ctx context.Context, pool *pgxpool.Pool, schema string) (*bookshop, error) {
+	store, err := pgqueue.Open(ctx, pool, &pgqueue.Options{Schema: schema})
+	if err != nil {
+		return nil, err
+	}
+	tracker, err := tracking.New("https://t.example.com", []tracking.Key{tracking.NewKey(1)}, &tracking.Options{Sink: store})
+	if err != nil {
+		return nil, err
+	}
+	relay, err := smtp.NewRelay("smtp://smtp.example.com:587", nil)
+	if err != nil {
+		return nil, err
+	}
+	q, err := queue.New(store, relay, tracker, nil) // some process of the shop does: q.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := tracker.Compile(&tracking.Message{
+		From: mail.Address{Name: "La librería", Address: "pedidos@example.com"}, Subject: "Tu pedido de {{libro}}",
+		Text: "Gracias. Te enviamos {{libro}} mañana.",
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = pool.Exec(ctx, "CREATE TABLE IF NOT EXISTS "+schema+".pedidos (cliente text, libro text)")
+	return &bookshop{pool, schema, store, q, receipt}, err
+}
+
+var errSoldOut = errors.New("agotado")
+
+// order stores an order and queues its receipt, both or neither.
+func (b *bookshop) order(ctx context.Context, customer, book string) error {
+	return pgx.BeginFunc(ctx, b.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "INSERT INTO "+b.schema+".pedidos VALUES ($1, $2)", customer, book); err != nil {
+			return err
+		}
+		_, err := b.queue.In(b.store.Tx(tx)).Send(ctx, b.receipt, tracking.Recipient{
+			To: mail.Address{Address: customer}, Fields: map[string]string{"libro": book},
+		})
+		if err != nil {
+			return err
+		}
+		if book == "Rayuela" {
+			return errSoldOut // which only shows now
+		}
+		return nil
+	})
+}
+
+// A shop queues the receipt in the transaction of the order.
+func ExampleStore_Tx() {
+	ctx := context.Background()
+	pool, err := pgxpool.New(ctx, "postgres:///libreria")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pool.Close()
+	shop, err := openBookshop(ctx, pool, "correo")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer shop.store.Close()
+	if err := shop.order(ctx, "ana@example.net", "Ficciones"); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// TestBookshop runs the shop of the example.
+func TestBookshop(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t, peer(t))
+	schema := newSchema(t, pool)
+	shop, err := openBookshop(t.Context(), pool, schema)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, shop.store.Close()) })
+	require.NoError(t, shop.order(t.Context(), "ana@example.net", "Ficciones"))
+	require.ErrorIs(t, shop.order(t.Context(), "ana@example.net", "Rayuela"), errSoldOut)
+	stats, err := shop.queue.Stats(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 1, stats.ByState[queue.Ready])
+	var orders int
+	require.NoError(t, pool.QueryRow(t.Context(), "SELECT count(*) FROM "+schema+".pedidos").Scan(&orders))
+	require.Equal(t, 1, orders)
+}
