@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,17 +23,17 @@ type attempt struct {
 // prepare loads the templates of leases, and looks their addresses up in the
 // suppression list: here, and not when they were queued, so that who unsubscribed
 // a minute ago gets nothing.
-func (q *Queue) prepare(now time.Time, leases []Lease) []*attempt {
+func (r *run) prepare(now time.Time, leases []Lease) []*attempt {
 	attempts := make([]*attempt, len(leases))
 	streams := map[string][]*attempt{}
 	for i := range leases {
 		a := &attempt{Lease: leases[i]}
 		attempts[i] = a
-		if a.template, a.err = q.loadTemplate(a.Template); a.err == nil {
+		if a.template, a.err = r.loadTemplate(a.Template); a.err == nil {
 			streams[a.template.Stream()] = append(streams[a.template.Stream()], a)
 		}
 	}
-	if q.suppressions == nil {
+	if r.suppressions == nil {
 		return attempts
 	}
 	for stream, group := range streams {
@@ -40,7 +41,7 @@ func (q *Queue) prepare(now time.Time, leases []Lease) []*attempt {
 		for i, a := range group {
 			addresses[i] = a.Address
 		}
-		entries, err := q.suppressions.Suppressed(context.Background(), stream, addresses, now)
+		entries, err := r.suppressions.Suppressed(r.attempts, stream, addresses, now)
 		for i, a := range group {
 			if err != nil {
 				a.err = fmt.Errorf("queue: suppression list: %w", err)
@@ -54,59 +55,70 @@ func (q *Queue) prepare(now time.Time, leases []Lease) []*attempt {
 
 // attempt makes one attempt and stores what came of it. The pool's room is given
 // back as soon as the transport is done.
-func (q *Queue) attempt(ctx context.Context, a *attempt, p *pool) {
+func (r *run) attempt(a *attempt, p *pool) {
 	started := time.Now()
-	change, failure, sent := q.try(ctx, a, p.limit.MessagesPerConnection, started)
-	if sent {
-		if s := q.sched.finished(time.Now(), p, started, failure); s != nil {
-			q.opts.Log.Warn("queue: destination suspended", "pool", s.Name, "until", s.Suspended, "why", s.Why)
+	o := &outcome{run: r, attempt: a, now: started}
+	change := o.try(p.limit.MessagesPerConnection)
+	if o.sent {
+		if s := r.sched.finished(time.Now(), p, started, o.failure); s != nil {
+			r.opts.Log.Warn("queue: destination suspended", "pool", s.Name, "until", s.Suspended, "why", s.Why)
 		}
 	} else {
-		q.sched.handBack(time.Now(), p, 1)
+		r.sched.handBack(time.Now(), p, 1)
 	}
-	q.settle(ctx, &a.Lease, change)
+	r.settle(o, change)
 }
 
-// try returns the outcome of an attempt, what it says against the destination, and
-// whether the transport was asked at all.
-func (q *Queue) try(ctx context.Context, a *attempt, perConnection int, now time.Time) (_ Change, _ *failure, sent bool) {
-	o := &outcome{Queue: q, attempt: a, now: now}
+// try makes the attempt, if it is to be made.
+func (o *outcome) try(perConnection int) Change {
 	switch {
-	case a.suppressed != nil:
-		return o.refused(bounce.Suppressed, fmt.Sprintf("suppressed since %s: %s", a.suppressed.Since.UTC().Format(time.DateOnly), a.suppressed.Reason)), nil, false
-	case a.tooOld(now):
-		return o.expired(), nil, false
-	case a.err != nil:
-		return o.postponed(a.err), nil, false
+	case o.suppressed != nil:
+		return o.refused(bounce.Suppressed, fmt.Sprintf("suppressed since %s: %s", o.suppressed.Since.UTC().Format(time.DateOnly), o.suppressed.Reason))
+	case o.tooOld(o.now):
+		return o.expired()
+	case o.err != nil:
+		return o.postponed(o.err)
 	}
-	recipient, err := decodeRecipient(&a.Job)
+	recipient, err := decodeRecipient(&o.Lease.Job)
 	if err != nil {
-		return o.unsendable(err), nil, false
+		return o.unsendable(err)
 	}
-	buf := q.buffers.Get().(*[]byte)
-	defer q.buffers.Put(buf)
-	message, envelope, err := a.template.Append((*buf)[:0], recipient)
+	buf := o.buffers.Get().(*[]byte)
+	message, envelope, err := o.template.Append((*buf)[:0], recipient)
 	if err != nil {
-		return o.unsendable(err), nil, false
+		return o.unsendable(err)
 	}
 	*buf = message
-	ctx, cancel := context.WithTimeout(ctx, attemptTime)
-	defer cancel()
-	result, _ := q.transport.Send(ctx, &smtp.Message{
+	out := o.transmit(&smtp.Message{
 		From:     envelope.ReturnPath,
-		To:       []smtp.Recipient{{Addr: a.Address}},
+		To:       []smtp.Recipient{{Addr: o.Address}},
 		Content:  smtp.Bytes(message),
 		Date:     recipient.Date,
-		ID:       a.ID.String(),
-		Stream:   a.template.Stream(),
-		Tenant:   a.Flow.Tenant,
-		Campaign: a.Flow.Campaign,
+		ID:       o.ID.String(),
+		Stream:   o.template.Stream(),
+		Tenant:   o.Flow.Tenant,
+		Campaign: o.Flow.Campaign,
 
 		MaxOnConnection: perConnection,
 	})
-	o.now = time.Now()
-	change, failure := o.of(&result.Recipients[0])
-	return change, failure, true
+	if !errors.Is(out.Err, errPanic) { // else who knows who still reads it
+		o.buffers.Put(buf)
+	}
+	return o.of(&out)
+}
+
+// transmit hands a message to the transport. One that panics may have sent it: the
+// outcome is then indeterminate.
+func (o *outcome) transmit(m *smtp.Message) (out smtp.Outcome) {
+	defer o.rescue("Transport", func() {
+		out = smtp.Outcome{Recipient: m.To[0], Status: smtp.Indeterminate, Err: errPanic}
+	})
+	o.sent = true
+	defer func() { o.now = time.Now() }()
+	ctx, cancel := context.WithTimeout(o.attempts, attemptTime)
+	defer cancel()
+	result, _ := o.transport.Send(ctx, m)
+	return result.Recipients[0]
 }
 
 // tooOld reports whether a job's time has passed. One that became due after that
@@ -116,18 +128,17 @@ func (j *Job) tooOld(now time.Time) bool {
 }
 
 // loadTemplate returns a stored template, from memory if it was used of late.
-func (q *Queue) loadTemplate(hash Hash) (*tracking.Template, error) {
-	if t := q.templates.load(hash); t != nil {
+func (r *run) loadTemplate(hash Hash) (*tracking.Template, error) {
+	if t := r.templates.load(hash); t != nil {
 		return t, nil
 	}
-	stored, err := q.store.Template(context.Background(), hash)
+	stored, err := r.store.Template(r.attempts, hash)
 	if err != nil {
 		return nil, fmt.Errorf("queue: template %x: %w", hash[:4], err)
 	}
-	t, err := q.tracker.UnmarshalTemplate(stored)
+	t, err := r.unmarshal(hash, stored)
 	if err != nil {
 		return nil, fmt.Errorf("queue: template %x: %w", hash[:4], err)
 	}
-	q.templates.store(hash, t, len(stored))
 	return t, nil
 }

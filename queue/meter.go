@@ -71,6 +71,9 @@ func (s *scheduler) thirsty(now time.Time) (empty []*budget) {
 func (s *scheduler) granted(b *budget, n int, now, again time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if n <= 0 && !again.After(now) { // a meter that names no time is not asked on and on
+		again = now.Add(time.Second)
+	}
 	b.left += n
 	b.since, b.again = now, again
 	if n > 0 {
@@ -79,13 +82,14 @@ func (s *scheduler) granted(b *budget, n int, now, again time.Time) {
 	s.unpark(b.pool, now)
 }
 
-// leftovers empties all budgets, at the end of Run.
-func (s *scheduler) leftovers() (unused []budget) {
+// leftovers empties the budgets that were granted in a slot before that of the given
+// time: used any later, they would count in a span in which they were not sent.
+func (s *scheduler) leftovers(before time.Time) (unused []budget) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range append([]*pool{s.total}, poolsOf(s.pools)...) {
 		for _, b := range p.budgets {
-			if b.left > 0 {
+			if b.left > 0 && b.Slot(b.since) < b.Slot(before) {
 				unused = append(unused, *b)
 				b.left = 0
 			}
@@ -95,12 +99,12 @@ func (s *scheduler) leftovers() (unused []budget) {
 }
 
 // refill asks the store for what the budgets need.
-func (r *run) refill(ctx context.Context, now time.Time) {
+func (r *run) refill(now time.Time) {
 	if r.meter == nil {
 		return
 	}
 	for _, b := range r.sched.thirsty(now) {
-		granted, again, err := r.meter.Take(ctx, b.Window, b.block(), now)
+		granted, again, err := r.meter.Take(r.attempts, b.Window, b.block(), now)
 		if err != nil {
 			r.opts.Log.Error("queue: limit could not be counted", "pool", b.Name, "err", err)
 			granted, again = 0, now.Add(time.Second)
@@ -109,10 +113,10 @@ func (r *run) refill(ctx context.Context, now time.Time) {
 	}
 }
 
-// handBack returns to the store what was not used.
-func (r *run) handBack(ctx context.Context) {
-	for _, b := range r.sched.leftovers() {
-		if err := r.meter.Return(ctx, b.Window, b.left, b.since); err != nil {
+// handBack returns to the store what was granted before and not used.
+func (r *run) handBack(before time.Time) {
+	for _, b := range r.sched.leftovers(before) {
+		if err := r.meter.Return(r.storing, b.Window, b.left, b.since); err != nil {
 			r.opts.Log.Error("queue: unused share of a limit not returned", "pool", b.Name, "err", err)
 		}
 	}

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"context"
 	"errors"
 	"strconv"
 	"strings"
@@ -15,43 +14,79 @@ import (
 // outcome turns what became of an attempt into a change of the job, an event, and
 // what it says against the destination.
 type outcome struct {
-	*Queue
+	*run
 	*attempt
 	now time.Time
+	// sent says that the transport was asked, and failure what came of that for the
+	// destination: nil if it works.
+	sent    bool
+	failure *failure
+	// suppression is put on the list with the change.
+	suppression *Suppression
 }
 
 // of is the outcome of an attempt that reached the transport.
-func (o *outcome) of(out *smtp.Outcome) (Change, *failure) {
+func (o *outcome) of(out *smtp.Outcome) Change {
 	e := o.event("")
 	o.describe(&e, out)
-	switch out.Status {
-	case smtp.Accepted:
+	if out.Reply.Code == 0 && out.Status != smtp.Accepted {
+		o.failure = noSign
+	}
+	switch {
+	case out.Status == smtp.Accepted:
 		e.Type = tracking.Delivered
-		return Change{State: Delivered, Counts: true, Last: e.Diagnostic, Events: []tracking.Event{o.identify(e)}}, nil
-	case smtp.NotTried:
-		return Change{State: Ready, Due: o.now.Add(untriedDelay), Last: e.Diagnostic}, nil
-	case smtp.Indeterminate:
+		return Change{State: Delivered, Counts: true, Last: e.Diagnostic, Events: []tracking.Event{o.identify(e)}}
+	case out.Status == smtp.NotTried:
+		return o.untried(e.Diagnostic, untriedDelay)
+	case out.Status == smtp.Indeterminate:
 		e.Reason, e.Verdict = bounce.Network, bounce.Unknown
 		if o.opts.Indeterminate == StopIndeterminate {
-			return o.giveUp(e), nil
+			return o.giveUp(e)
 		}
-		return o.again(e, 0), nil
+		return o.again(e, 0)
+	case out.Status == smtp.Deferred && out.Reply.Code == 0 && o.attempts.Err() != nil:
+		return o.untried("", 0) // it was us who hung up: Run is ending
 	}
+	return o.judged(out, e)
+}
+
+// judged is the outcome of an attempt that the destination, or the way to it, has
+// refused.
+func (o *outcome) judged(out *smtp.Outcome, e tracking.Event) Change {
 	c := o.meaning(out)
 	e.Reason, e.Verdict = c.Reason, c.Verdict
-	failure := o.blame(out, &c, e.Diagnostic)
+	if failure := o.blame(out, &c, e.Diagnostic); failure != nil {
+		o.failure = failure
+	}
 	if out.Status == smtp.Rejected && final(out, &c) {
-		if c.Verdict == bounce.Hard || o.goesOn(context.Background(), &e) {
-			o.suppress(&e)
+		if c.Verdict == bounce.Hard || o.goesOn(o.storing, &e) {
+			o.suppression = &Suppression{
+				Address: o.Address, Reason: e.Reason, Detail: e.Diagnostic, Message: o.ID, Since: o.now, Until: o.until(e.Reason),
+			}
 		}
-		return o.giveUp(e), failure
+		return o.giveUp(e)
 	}
 	change := o.again(e, c.RetryAfter)
-	if failure != nil && failure.everywhere && change.State == Ready {
+	if o.failure != nil && o.failure.everywhere && change.State == Ready {
 		// The relay is down. That is no attempt: nobody heard of this mail.
-		change.Due, change.Counts = o.now.Add(untriedDelay), false
+		change.Due, change.Counts = o.soon(untriedDelay), false
 	}
-	return change, failure
+	return change
+}
+
+// untried puts a job back that nobody was asked to take.
+func (o *outcome) untried(why string, wait time.Duration) Change {
+	return Change{State: Ready, Due: o.soon(wait), Last: why}
+}
+
+// soon is a due time for a job that keeps its number of attempts: before it expires,
+// so that it expires then, unless it was brought back after that.
+func (o *outcome) soon(wait time.Duration) time.Time {
+	due, last := o.now.Add(wait), o.Expires.Add(-time.Millisecond)
+	if !o.Expires.IsZero() && o.now.Before(o.Expires) && due.After(last) {
+		return last
+	}
+	return due
 }
 
 // untriedDelay is how long a job waits that the transport did not get to.
@@ -174,12 +209,12 @@ func (o *outcome) giveUp(e tracking.Event) Change {
 
 // expired ends a job whose time has passed.
 func (o *outcome) expired() Change {
-	e := o.event(tracking.Bounced)
-	e.Reason, e.Verdict = bounce.Expired, bounce.Soft
-	e.Diagnostic = strings.TrimSpace("given up after " + o.age() + ": " + o.Last)
 	if o.Attempts == 0 {
 		return o.refused(bounce.Expired, "expired before the first attempt")
 	}
+	e := o.event(tracking.Bounced)
+	e.Reason, e.Verdict = bounce.Expired, bounce.Soft
+	e.Diagnostic = strings.TrimSpace("given up after " + o.age() + ": " + o.Last)
 	return Change{State: Bounced, Last: e.Diagnostic, Events: []tracking.Event{o.identify(e)}}
 }
 
@@ -200,21 +235,7 @@ func (o *outcome) unsendable(err error) Change {
 // postponed puts a job back that could not be prepared because the store failed.
 func (o *outcome) postponed(err error) Change {
 	o.opts.Log.Error("queue: attempt could not be prepared", "job", o.ID, "err", err)
-	return Change{State: Ready, Due: o.now.Add(time.Minute), Last: err.Error()}
-}
-
-// suppress puts the address on the list. It is only called for what the address
-// did itself.
-func (o *outcome) suppress(e *tracking.Event) {
-	if o.suppressions == nil {
-		return
-	}
-	err := o.suppressions.Suppress(context.Background(), []Suppression{{
-		Address: o.Address, Reason: e.Reason, Detail: e.Diagnostic, Message: o.ID, Since: o.now, Until: o.until(e.Reason),
-	}})
-	if err != nil {
-		o.opts.Log.Error("queue: address not suppressed", "job", o.ID, "reason", e.Reason, "err", err)
-	}
+	return o.untried(err.Error(), time.Minute)
 }
 
 // until is when a suppression ends: what may pass is tried again some day.
@@ -227,12 +248,10 @@ func (q *Queue) until(reason bounce.Reason) time.Time {
 
 // event is an event of this attempt.
 func (o *outcome) event(t tracking.Type) tracking.Event {
-	e := tracking.Event{
-		Type: t, Time: o.now.UTC(), Message: o.ID, Recipient: o.Address,
-		Campaign: o.Flow.Campaign, Tenant: o.Flow.Tenant, Attempt: o.Lease.Attempt,
-	}
+	e := labelled(&o.Lease.Job)
+	e.Type, e.Time, e.Attempt = t, o.now.UTC(), o.Lease.Attempt
 	if o.template != nil {
-		e.Mailing, e.Stream, e.Tags = o.template.Mailing(), o.template.Stream(), o.template.Tags()
+		e.Mailing = o.template.Mailing()
 	}
 	return e
 }

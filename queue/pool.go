@@ -125,9 +125,21 @@ func (p *pool) giveBack(now time.Time, n int) {
 	}
 }
 
-// idle reports whether a new pool would be the same as this one.
+// idle reports whether a new pool would do as well as this one. Failures are
+// remembered for a while after the last.
 func (p *pool) idle(now time.Time) bool {
-	return p.inUse == 0 && p.failures == 0 && len(p.windows)+len(p.budgets) == 0 && now.After(p.suspended) && p.parked.empty()
+	for _, w := range p.windows {
+		if w.sent(now) > 0 {
+			return false
+		}
+	}
+	for _, b := range p.budgets {
+		if b.left > 0 {
+			return false
+		}
+	}
+	return p.provider == nil && p.inUse == 0 && p.parked.empty() && !now.Before(p.suspended) &&
+		(p.failedAt.IsZero() || now.Sub(p.failedAt) > 2*maxSuspension)
 }
 
 // succeeded notes that the destination works.

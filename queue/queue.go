@@ -33,7 +33,6 @@ type Queue struct {
 	templates templates
 	buffers   sync.Pool // of *[]byte, for rendered messages
 	wake      chan struct{}
-	resolving chan struct{} // bounds the look-ups of mail hosts
 	running   atomic.Bool
 	sweepNow  atomic.Bool  // the next step of Run asks the store for due flows
 	busy      atomic.Int64 // attempts under way
@@ -89,7 +88,7 @@ const (
 // the keys of the one that compiled it. New starts nothing: see [Queue.Run]. The
 // store, the transport and the tracker stay the caller's to close.
 func New(store Store, transport smtp.Transport, tracker *tracking.Tracker, opts *Options) (*Queue, error) {
-	q := &Queue{store: store, transport: transport, tracker: tracker, wake: make(chan struct{}, 1), resolving: make(chan struct{}, 16)}
+	q := &Queue{store: store, transport: transport, tracker: tracker, wake: make(chan struct{}, 1)}
 	if opts != nil {
 		q.opts = *opts
 	}

@@ -5,16 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/franqueo/franqueo/tracking"
 )
 
 const (
-	// leaseTime is longer than any attempt: attemptTime bounds those.
-	leaseTime   = 20 * time.Minute
+	// leaseTime is longer than any attempt: attemptTime bounds those, but for the
+	// wait for the answer to the last byte, which is never cut short.
+	leaseTime   = 30 * time.Minute
 	attemptTime = 15 * time.Minute
+	// settleTime is how much longer than the attempts Run waits for the store.
+	settleTime = 10 * time.Second
+	// lookUpTime bounds the wait for a lane's mail hosts, and maxLookUps how many are
+	// waited for at once.
+	lookUpTime = 10 * time.Second
+	maxLookUps = 32
 	// sweepEvery is how often the store is asked for flows that came due without
 	// this Run's doing: what waited at start, was scheduled, or came from another
 	// process.
@@ -37,31 +46,42 @@ func (q *Queue) Run(ctx context.Context) error {
 	}
 	defer q.running.Store(false)
 
-	attempts, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
-	stop := context.AfterFunc(ctx, func() {
-		drain := time.AfterFunc(q.opts.DrainTimeout, end)
-		context.AfterFunc(attempts, func() { drain.Stop() })
-	})
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	attempts, end := outlive(ctx, q.opts.DrainTimeout)
+	defer end()
+	storing, abandon := outlive(ctx, q.opts.DrainTimeout+settleTime)
+	defer abandon()
 
-	r := &run{Queue: q, attempts: attempts, resolved: map[string]time.Time{}}
+	r := &run{Queue: q, attempts: attempts, storing: storing}
 	r.listen(ctx)
 	err := r.loop(ctx)
+	stop()
 	r.group.Wait()
-	r.handBack(attempts)
+	r.handBack(time.Now().Add(2 * day)) // all
 	return err
+}
+
+// outlive returns a context that ends when ctx has ended so long ago.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	late, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(d, end)
+		context.AfterFunc(late, func() { timer.Stop() })
+	})
+	return late, func() { stop(); end() }
 }
 
 // run is one call of Run.
 type run struct {
 	*Queue
 	attempts context.Context // of the attempts: outlives Run's by the drain
+	storing  context.Context // of what the store must still learn: outlives both
 	group    sync.WaitGroup
+	lookUps  atomic.Int64 // of mail hosts, under way
 	swept    time.Time
-	sweeping time.Duration        // how long the last sweep took
-	resolved map[string]time.Time // when MX was asked for, by lane
-	trouble  int                  // failures of the store in a row
+	sweeping time.Duration // how long the last sweep took
+	trouble  int           // failures of the store in a row
 }
 
 func (r *run) loop(ctx context.Context) error {
@@ -93,18 +113,19 @@ func (r *run) step(ctx context.Context) error {
 	}
 	free := r.opts.Concurrency - int(r.busy.Load())
 	if free == 0 {
-		r.wait(ctx, r.swept.Add(sweepEvery))
+		r.wait(ctx, time.Time{})
 		return nil
 	}
-	r.refill(ctx, now)
+	r.refill(now)
 	shares := r.sched.pick(now, free)
+	r.lookUp(ctx)
 	if len(shares) == 0 {
 		if len(r.sched.thirsty(now)) == 0 {
 			r.wait(ctx, r.sched.next())
 		}
 		return nil
 	}
-	if err := r.claim(ctx, now, shares); err != nil {
+	if err := r.claim(now, shares); err != nil {
 		return err
 	}
 	if r.opts.Concurrency-int(r.busy.Load()) < r.opts.Concurrency/4 {
@@ -117,9 +138,9 @@ func (r *run) step(ctx context.Context) error {
 func (r *run) sweep(ctx context.Context, now time.Time) error {
 	err := r.store.Flows(ctx, func(f Flow, due time.Time) bool {
 		r.sched.due(f, due)
-		r.resolve(ctx, f.Lane, now)
 		return ctx.Err() == nil
 	})
+	r.handBack(now)
 	r.sched.prune(now)
 	r.swept, r.sweeping = time.Now(), time.Since(now)
 	if err != nil {
@@ -128,13 +149,14 @@ func (r *run) sweep(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// claim leases the jobs of the shares and starts their attempts.
-func (r *run) claim(ctx context.Context, now time.Time, shares []share) error {
+// claim leases the jobs of the shares and starts their attempts. It outlives Run's
+// context: a claim that is cut short could leave leases that nobody holds.
+func (r *run) claim(now time.Time, shares []share) error {
 	claims := make([]FlowClaim, len(shares))
 	for i, s := range shares {
 		claims[i] = s.FlowClaim
 	}
-	leases, err := r.store.Claim(ctx, now, now.Add(leaseTime), claims)
+	leases, err := r.store.Claim(r.attempts, now, now.Add(leaseTime), claims)
 	if err != nil {
 		for _, s := range shares {
 			r.sched.handBack(now, s.pool, s.N)
@@ -155,31 +177,54 @@ func (r *run) claim(ctx context.Context, now time.Time, shares []share) error {
 		r.group.Go(func() {
 			defer r.notify()
 			defer r.busy.Add(-1)
-			r.attempt(r.attempts, a, pools[a.Flow])
+			r.attempt(a, pools[a.Flow])
 		})
 	}
 	return nil
 }
 
-// resolve finds out, once in an hour, which hosts take a lane's mail.
-func (r *run) resolve(ctx context.Context, lane string, now time.Time) {
-	if r.shaping.MX == nil || now.Sub(r.resolved[lane]) < time.Hour || len(r.resolving) == cap(r.resolving) {
-		return
-	}
-	r.resolved[lane] = now
-	r.resolving <- struct{}{}
-	r.group.Go(func() {
-		defer func() { <-r.resolving }()
-		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-		defer cancel()
-		hosts, err := r.shaping.MX(ctx, lane)
-		if err != nil {
-			r.opts.Log.Debug("queue: mail hosts unknown, shaping by domain", "lane", lane, "err", err)
+// lookUp finds out which hosts take the mail of lanes that are new, or that were
+// looked up long ago. It does not wait for them.
+func (r *run) lookUp(ctx context.Context) {
+	for r.lookUps.Load() < maxLookUps {
+		lane := r.sched.nextUnknown()
+		if lane == "" {
 			return
 		}
-		r.sched.assign(lane, hosts)
-		r.notify()
-	})
+		r.lookUps.Add(1)
+		r.group.Go(func() {
+			defer r.notify()
+			defer r.lookUps.Add(-1)
+			hosts, err := r.mailHosts(ctx, lane)
+			switch {
+			case ctx.Err() != nil:
+				r.sched.postpone(lane)
+			case err != nil:
+				r.opts.Log.Debug("queue: mail hosts unknown, shaping by domain", "lane", lane, "err", err)
+				r.sched.unanswered(lane)
+			default:
+				r.sched.assign(lane, hosts)
+			}
+		})
+	}
+}
+
+func (r *run) mailHosts(ctx context.Context, lane string) (hosts []string, err error) {
+	defer r.rescue("MX", func() { err = errPanic })
+	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
+	defer cancel()
+	return r.shaping.MX(ctx, lane)
+}
+
+var errPanic = errors.New("queue: the host's code panicked: see the log")
+
+// rescue, deferred, keeps a panic in code that the host gave us from ending the
+// process, with all the mail that is under way. It logs the panic and calls then.
+func (q *Queue) rescue(code string, then func()) {
+	if fault := recover(); fault != nil {
+		q.opts.Log.Error("queue: panic in code of the host", "code", code, "panic", fault, "stack", string(debug.Stack()))
+		then()
+	}
 }
 
 // wait blocks until something changes, ctx ends, the time comes (zero: never), or
@@ -221,38 +266,49 @@ func (q *Queue) notify() {
 	}
 }
 
-// settle ends a lease, and keeps at it while the store fails: the outcome of an
-// attempt is not to be lost because a disk is full for a minute.
-func (q *Queue) settle(ctx context.Context, lease *Lease, change Change) {
-	change.ID, change.Token = lease.ID, lease.Token
+// settle ends a lease, and keeps at it while the store fails, even when the lease
+// has run out: the outcome of an attempt is not to be lost because a disk is full.
+func (r *run) settle(o *outcome, change Change) {
+	change.ID, change.Token = o.ID, o.Token
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
-		stale, err := q.store.Settle(context.WithoutCancel(ctx), []Change{change})
+		stale, err := r.record(o, change)
 		if err == nil {
-			q.settled(ctx, lease, change, stale)
+			r.settled(&o.Lease, change, stale)
 			return
 		}
-		if errors.Is(err, ErrClosed) || ctx.Err() != nil || time.Now().Add(wait).After(lease.Until) {
-			q.opts.Log.Error("queue: outcome not stored, the job will be tried again", "job", lease.ID, "outcome", change.Last, "err", err)
+		if errors.Is(err, ErrClosed) || r.storing.Err() != nil {
+			r.opts.Log.Error("queue: outcome not stored, the job will be tried again", "job", o.ID, "outcome", change.Last, "err", err)
 			return
 		}
-		q.opts.Log.Warn("queue: settle failed", "job", lease.ID, "err", err, "again_in", wait)
+		r.opts.Log.Warn("queue: settle failed", "job", o.ID, "err", err, "again_in", wait)
 		select {
-		case <-ctx.Done():
+		case <-r.storing.Done():
 		case <-time.After(wait):
 		}
 	}
 }
 
+// record stores what became of an attempt: first what it says of the address, for
+// once the job is settled nobody would repeat that.
+func (r *run) record(o *outcome, change Change) (stale []tracking.ID, err error) {
+	if o.suppression != nil && r.suppressions != nil {
+		if err := r.suppressions.Suppress(r.storing, []Suppression{*o.suppression}); err != nil {
+			return nil, err
+		}
+	}
+	return r.store.Settle(r.storing, []Change{change})
+}
+
 // settled tells those who wait for it.
-func (q *Queue) settled(ctx context.Context, lease *Lease, change Change, stale []tracking.ID) {
+func (r *run) settled(lease *Lease, change Change, stale []tracking.ID) {
 	if len(stale) > 0 {
-		q.opts.Log.Warn("queue: lease was lost before the outcome was stored", "job", lease.ID, "outcome", change.Last)
+		r.opts.Log.Warn("queue: lease was lost before the outcome was stored", "job", lease.ID, "outcome", change.Last)
 		return
 	}
 	if change.State == Ready {
-		q.sched.due(lease.Flow, change.Due)
+		r.sched.due(lease.Flow, change.Due)
 	}
-	q.emit(ctx, change.Events)
+	r.emit(r.storing, change.Events)
 }
 
 // emit hands events to the host's sink, and logs.
@@ -265,6 +321,7 @@ func (q *Queue) emit(ctx context.Context, events []tracking.Event) {
 	if q.opts.Sink == nil || len(events) == 0 {
 		return
 	}
+	defer q.rescue("Sink", func() {})
 	if err := q.opts.Sink.Record(ctx, events); err != nil {
 		q.opts.Log.Error("queue: sink failed", "events", len(events), "err", err)
 	}

@@ -21,7 +21,8 @@ type scheduler struct {
 	shaping *Shaping
 	total   *pool
 	pools   map[string]*pool
-	lanes   map[string]*pool // which pool a lane draws on
+	lanes   map[string]*way
+	unknown []string // lanes whose mail hosts are to be looked up
 	flows   map[Flow]*flowState
 	lines   map[lineKey]*line
 	ready   rings // lines with due flows that are not parked
@@ -56,10 +57,24 @@ const maxAsk = 64
 // line holds the due flows of one lane and priority.
 type line struct {
 	key     lineKey
-	pool    *pool
+	way     *way
 	tenants []*tenantFlows // the first is served next
 	queued  bool           // in ready, in a parking, or about to be
 }
+
+// way is what is known of the way to a lane.
+type way struct {
+	pool    *pool     // that it draws on
+	asked   time.Time // when its mail hosts were looked up; zero: never
+	waiting []*line   // for the first answer
+	known   bool      // an answer came, or none is needed
+}
+
+const (
+	lookUpEvery = time.Hour
+	// maxIdleLanes bounds the lanes that are remembered without having mail.
+	maxIdleLanes = 20_000
+)
 
 type tenantFlows struct {
 	tenant string
@@ -73,7 +88,7 @@ func newScheduler(s *Shaping, metered bool) *scheduler {
 		shaping: s,
 		total:   newPool(total, nil, s.Total, metered),
 		pools:   map[string]*pool{},
-		lanes:   map[string]*pool{},
+		lanes:   map[string]*way{},
 		flows:   map[Flow]*flowState{},
 		lines:   map[lineKey]*line{},
 		wakes:   map[*pool]time.Time{},
@@ -127,10 +142,15 @@ func (s *scheduler) pick(now time.Time, limit int) []share {
 			s.drop(l)
 			continue
 		}
-		n, again := l.pool.room(now, s.asking)
+		if !l.way.known {
+			l.way.waiting = append(l.way.waiting, l)
+			continue
+		}
+		p := l.way.pool
+		n, again := p.room(now, s.asking)
 		if n == 0 {
-			l.pool.parked.push(l)
-			s.wake(l.pool, again)
+			p.parked.push(l)
+			s.wake(p, again)
 			continue
 		}
 		f := l.turn()
@@ -138,10 +158,10 @@ func (s *scheduler) pick(now time.Time, limit int) []share {
 		if !f.next.After(now) { // this claim serves it
 			f.next = time.Time{}
 		}
-		l.pool.take(now, n)
+		p.take(now, n)
 		s.total.take(now, n)
 		limit -= n
-		shares = append(shares, share{FlowClaim{Flow: f.Flow, N: n}, l.pool})
+		shares = append(shares, share{FlowClaim{Flow: f.Flow, N: n}, p})
 		visited = append(visited, l)
 	}
 	for _, l := range visited {
@@ -189,10 +209,12 @@ func (s *scheduler) finished(now time.Time, p *pool, started time.Time, failure 
 	if failure != nil && failure.everywhere {
 		blamed = s.total
 	}
-	if failure == nil {
+	switch before := blamed.suspended; {
+	case failure == noSign:
+	case failure == nil:
 		p.succeeded()
 		s.total.succeeded()
-	} else if before := blamed.suspended; blamed.failed(now, started, failure) && blamed.suspended.After(before) {
+	case blamed.failed(now, started, failure) && blamed.suspended.After(before):
 		d := blamed.describe(now)
 		suspended = &d
 	}
@@ -206,6 +228,9 @@ type failure struct {
 	why        string
 	everywhere bool // all mail takes this way: a relay
 }
+
+// noSign is in place of a failure when an attempt says nothing of the destination.
+var noSign = &failure{}
 
 // next is when pick should be asked again although nothing else happens; the zero
 // time means never.
@@ -228,7 +253,7 @@ func (s *scheduler) next() time.Time {
 // may have room again out of parking.
 func (s *scheduler) advance(now time.Time) {
 	for len(s.later) > 0 && !s.later[0].due.After(now) {
-		s.enter(heap.Pop(&s.later).(*flowState))
+		s.enter(heap.Pop(&s.later).(*flowState), now)
 	}
 	for p, at := range s.wakes {
 		if !at.After(now) {
@@ -239,12 +264,12 @@ func (s *scheduler) advance(now time.Time) {
 }
 
 // enter puts a due flow into its line, at the end of its tenant's turn.
-func (s *scheduler) enter(f *flowState) {
+func (s *scheduler) enter(f *flowState, now time.Time) {
 	f.next = time.Time{}
 	key := lineKey{f.Lane, f.Priority}
 	l := s.lines[key]
 	if l == nil {
-		l = &line{key: key, pool: s.pool(f.Lane)}
+		l = &line{key: key, way: s.way(f.Lane, now)}
 		s.lines[key] = l
 	}
 	i := slices.IndexFunc(l.tenants, func(t *tenantFlows) bool { return t.tenant == f.Tenant })
@@ -321,8 +346,8 @@ func (s *scheduler) unpark(p *pool, now time.Time) {
 	s.wake(p, again)
 }
 
-// prune forgets what no flow needs: lanes without a line, and their pools when
-// they hold nothing worth keeping.
+// prune forgets what no flow needs: lanes without a line, unless their mail hosts
+// were looked up of late, and pools without a lane that hold nothing worth keeping.
 func (s *scheduler) prune(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -330,13 +355,30 @@ func (s *scheduler) prune(now time.Time) {
 	for key := range s.lines {
 		busy[key.lane] = true
 	}
-	for lane, p := range s.lanes {
-		if !busy[lane] {
+	used := map[*pool]bool{}
+	for lane, w := range s.lanes {
+		old := now.Sub(w.asked) >= lookUpEvery
+		switch {
+		case busy[lane] && old:
+			s.lookUp(lane, w, now)
+		case !busy[lane] && (old || len(s.lanes) > maxIdleLanes):
 			delete(s.lanes, lane)
+			continue
 		}
-		if !busy[lane] && p.provider == nil && p.idle(now) {
-			delete(s.pools, p.name)
+		used[w.pool] = true
+	}
+	for name, p := range s.pools {
+		if !used[p] && p.idle(now) {
+			delete(s.pools, name)
+			s.forget(p)
 		}
+	}
+}
+
+func (s *scheduler) forget(p *pool) {
+	delete(s.wakes, p)
+	for _, b := range p.budgets {
+		delete(s.asking, b)
 	}
 }
 
@@ -346,27 +388,81 @@ func (s *scheduler) wake(p *pool, at time.Time) {
 	}
 }
 
-// pool returns the pool that a lane draws on, by its domain until assign knows
-// better.
-func (s *scheduler) pool(lane string) *pool {
-	p := s.lanes[lane]
-	if p == nil {
-		p = s.poolOf(lane, s.shaping.provider(lane, nil))
-		s.lanes[lane] = p
+// way returns what is known of a lane. One that is new draws on the pool of its
+// domain, after its mail hosts were asked for, if they can be.
+func (s *scheduler) way(lane string, now time.Time) *way {
+	w := s.lanes[lane]
+	if w == nil {
+		w = &way{pool: s.poolOf(lane, s.shaping.provider(lane, nil)), known: s.shaping.MX == nil}
+		s.lanes[lane] = w
+		s.lookUp(lane, w, now)
 	}
-	return p
+	return w
 }
 
-// assign says which hosts take a lane's mail.
+// lookUp asks for the mail hosts of a lane, where they can be looked up.
+func (s *scheduler) lookUp(lane string, w *way, now time.Time) {
+	if s.shaping.MX != nil {
+		w.asked = now
+		s.unknown = append(s.unknown, lane)
+	}
+}
+
+// nextUnknown is a lane whose mail hosts are to be looked up; empty if there is none.
+// It must be answered by assign, unanswered or postpone.
+func (s *scheduler) nextUnknown() (lane string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.unknown) > 0 {
+		lane, s.unknown = s.unknown[0], s.unknown[1:]
+	}
+	return lane
+}
+
+// assign says which hosts take a lane's mail, as far as is known.
 func (s *scheduler) assign(lane string, hosts []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.poolOf(lane, s.shaping.provider(lane, hosts))
-	s.lanes[lane] = p
-	for key, l := range s.lines {
-		if key.lane == lane {
-			l.pool = p
-		}
+	w := s.lanes[lane]
+	if w == nil {
+		return
+	}
+	if p := s.poolOf(lane, s.shaping.provider(lane, hosts)); p != w.pool {
+		s.unparkAll(w.pool) // this lane's lines go to the other pool; the rest parks again
+		w.pool = p
+	}
+	s.admit(w)
+}
+
+// unanswered says that the mail hosts of a lane could not be looked up: it goes by
+// what was known before.
+func (s *scheduler) unanswered(lane string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.lanes[lane]; w != nil {
+		s.admit(w)
+	}
+}
+
+// postpone has a lane looked up another time.
+func (s *scheduler) postpone(lane string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unknown = append(s.unknown, lane)
+}
+
+// admit lets the lines go on that waited for the way to be known.
+func (s *scheduler) admit(w *way) {
+	w.known = true
+	for _, l := range w.waiting {
+		s.ready.push(l)
+	}
+	w.waiting = nil
+}
+
+func (s *scheduler) unparkAll(p *pool) {
+	for l := p.parked.pop(); l != nil; l = p.parked.pop() {
+		s.ready.push(l)
 	}
 }
 

@@ -127,7 +127,12 @@ func (q *Queue) newSender(m *Mailing) (*sender, error) {
 		return nil, fmt.Errorf("queue: template: %w", err)
 	}
 	s.batch.Template, s.batch.Hash = stored, sha256.Sum256(stored)
-	q.templates.store(s.batch.Hash, m.Template, len(stored))
+	if q.templates.load(s.batch.Hash) == nil {
+		// As read back: so it is the queue's tracker that renders, now as after a restart.
+		if _, err := q.unmarshal(s.batch.Hash, stored); err != nil {
+			return nil, fmt.Errorf("queue: template: %w", err)
+		}
+	}
 	return s, nil
 }
 

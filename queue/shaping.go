@@ -36,19 +36,22 @@ type Provider struct {
 	WarmupStart time.Time
 }
 
-// Shaping says how fast mail may leave. The zero value sends everything with the
-// defaults that [Providers] lists.
+// Shaping says how fast mail may leave.
 type Shaping struct {
 	// Total holds for all mail together: the quota of a relay, say.
 	Total Limit
 	// Lane holds for each domain that belongs to no provider. A zero Connections
 	// means 10.
 	Lane Limit
-	// Providers nil means those of [Providers]; empty and not nil means none.
+	// Providers nil means those of [Providers] for a transport with a method
+	// MailHosts, and none for others: a relay shapes by itself. Empty and not nil
+	// means none.
 	Providers []Provider
 	// MX looks the mail hosts of a domain up, so that a domain that is hosted by a
-	// provider counts as that provider's. Nil goes by Domains only. It is called
-	// once in an hour for each lane, never while the queue waits for it.
+	// provider counts as that provider's. Nil asks the transport, if that has a
+	// method MailHosts, as [smtp.Direct] has, and else goes by Domains only. It is
+	// called once in an hour for each lane that has mail. A new lane waits for the
+	// answer, 10 seconds at most; no other does.
 	MX func(ctx context.Context, domain string) ([]string, error)
 }
 
@@ -76,12 +79,17 @@ func (s *Shaping) validate() error {
 	for i, p := range s.Providers {
 		at := fmt.Sprintf("Shaping.Providers[%d] %q", i, p.Name)
 		errs = append(errs, p.Limit.validate(at))
-		if p.Name == "" || seen[p.Name] {
-			errs = append(errs, fmt.Errorf("queue: %s: a provider needs a name of its own", at))
+		if p.Name == "" || p.Name == total || seen[p.Name] {
+			errs = append(errs, fmt.Errorf("queue: %s: a provider needs a name of its own, other than %q", at, total))
 		}
 		seen[p.Name] = true
 		if len(p.Domains)+len(p.MX) == 0 {
 			errs = append(errs, fmt.Errorf("queue: %s: Domains and MX are both empty, so no lane would match", at))
+		}
+		for day, n := range p.Warmup {
+			if n <= 0 {
+				errs = append(errs, fmt.Errorf("queue: %s: Warmup[%d] is %d; it must be positive", at, day, n))
+			}
 		}
 		if len(p.Warmup) > 0 && p.WarmupStart.IsZero() {
 			errs = append(errs, fmt.Errorf("queue: %s: Warmup needs a WarmupStart", at))

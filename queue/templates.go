@@ -35,6 +35,15 @@ func (c *templates) load(hash Hash) *tracking.Template {
 	return t.Template
 }
 
+// unmarshal reads a stored template and keeps it in memory.
+func (q *Queue) unmarshal(hash Hash, stored []byte) (*tracking.Template, error) {
+	t, err := q.tracker.UnmarshalTemplate(stored)
+	if err == nil {
+		q.templates.store(hash, t, len(stored))
+	}
+	return t, err
+}
+
 func (c *templates) store(hash Hash, t *tracking.Template, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

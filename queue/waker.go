@@ -46,7 +46,7 @@ func (r *run) listen(ctx context.Context) {
 func (q *Queue) In(store Store) *Queue {
 	in := &Queue{
 		store: store, transport: q.transport, tracker: q.tracker, opts: q.opts, classify: q.classify, shaping: q.shaping, direct: q.direct,
-		sched: q.sched, wake: q.wake, resolving: q.resolving,
+		sched: q.sched, wake: q.wake,
 	}
 	in.buffers.New = q.buffers.New
 	in.journal, _ = store.(Journal)
