@@ -91,10 +91,13 @@ func copyRow(job *queue.Job, flow, template int64, state queue.State) []any {
 }
 
 func keyOf(job *queue.Job) (key, digest []byte) {
-	if job.Key == "" {
-		return nil, nil
+	if job.Key != "" {
+		key = []byte(job.Key)
 	}
-	return []byte(job.Key), job.Digest[:]
+	if job.Digest != [16]byte{} {
+		digest = job.Digest[:]
+	}
+	return key, digest
 }
 
 func notNil(b []byte) []byte {
