@@ -22,7 +22,9 @@
 // is due again when the lease ends, so the jobs of a worker that died are sent by the
 // others; a token that grows with each claim keeps the dead from settling them.
 //
-// Calls that come while others are under way are done together, in one transaction.
+// Calls that come while others are under way are done together, in one transaction,
+// and return when it is on the server's disk. Only a claim does not wait for the
+// disk: one that a crash undoes leaves its jobs due again, with greater tokens.
 // A batch of a hundred jobs or more is copied. A commit that brings work wakes the
 // workers of all processes through LISTEN and NOTIFY; what that should miss is found
 // within a second.
@@ -40,5 +42,26 @@
 // Through PgBouncer it needs the pooling mode session, since it listens.
 //
 // The clocks of the processes decide what is due, and should agree within seconds,
-// as NTP keeps them.
+// as NTP keeps them. A transaction that anyone leaves open on the server for long
+// keeps dead rows in every table, and claims have to step over them.
+//
+// # What it costs
+//
+// Measured with the client and the server on the same two cores, shared with other
+// programs (go test -bench .): a campaign is stored at 90,000 recipients a second;
+// messages of 10 KiB of their own, one with each call, at 1,100 a second from one
+// caller and at 3,500 to 5,700 from 128; jobs are claimed, and settled one by one with
+// their events, at 3,600 to 13,000 a second, for which the disk's syncs decide. With a
+// million queued, 900,000 of them in one blocked lane, a claim of 100 jobs of ten
+// other lanes takes 1.5 ms, and 6 ms at the 99th percentile. A recipient takes 270
+// bytes with the indexes, three times that until the server has vacuumed what its
+// claim and its settlement left behind, and an event 260.
+//
+// 100 million mails a day are 1,160 a second, and some 5,000 in the busy hours: one
+// server can do that if its disk syncs within a millisecond and it has cores of its
+// own, which is reckoned from the above and not measured. A day of them is up to 80 GB
+// of jobs and 26 GB of events, one each, and the defaults keep jobs for 30 days and
+// events for 400: keep both for a few days there, and hand the events on to an archive
+// with the queue's Sink. Beyond that, split the tenants among databases, each with a
+// store and a queue of its own.
 package pgqueue

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -90,5 +89,3 @@ func TestRestart(t *testing.T) {
 		return func() queue.Store { return open(t, pool, schema) }
 	})
 }
-
-var noon = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
