@@ -58,21 +58,30 @@ func (q *Queue) Timeline(ctx context.Context, id tracking.ID) ([]tracking.Event,
 	if q.journal == nil {
 		return events, nil
 	}
+	past, err := q.events(ctx, EventFilter{Message: id})
+	if err != nil {
+		return nil, fmt.Errorf("queue: events of %v: %w", id, err)
+	}
+	return append(events, past...), nil
+}
+
+// events returns all events that the filter matches, by time.
+func (q *Queue) events(ctx context.Context, f EventFilter) (events []tracking.Event, err error) {
 	var after tracking.ID
 	for {
-		page, err := q.journal.Events(ctx, EventFilter{Message: id}, after, timelinePage)
+		page, err := q.journal.Events(ctx, f, after, eventsPage)
 		if err != nil {
-			return nil, fmt.Errorf("queue: events of %v: %w", id, err)
+			return nil, err
 		}
 		events = append(events, page...)
-		if len(page) < timelinePage {
+		if len(page) < eventsPage {
 			return events, nil
 		}
 		after = page[len(page)-1].ID
 	}
 }
 
-const timelinePage = 500
+const eventsPage = 500
 
 // Stats counts what is in the queue.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) { return q.store.Stats(ctx) }

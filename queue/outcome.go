@@ -69,24 +69,26 @@ func (o *outcome) judged(out *smtp.Outcome, e tracking.Event) Change {
 	change := o.again(e, c.RetryAfter)
 	if o.failure != nil && o.failure.everywhere && change.State == Ready {
 		// The relay is down. That is no attempt: nobody heard of this mail.
-		change.Due, change.Counts = o.soon(untriedDelay), false
+		change.Counts = false
+		if due := o.now.Add(untriedDelay); due.Before(change.Due) {
+			change.Due = due
+		}
 	}
 	return change
 }
 
-// untried puts a job back that nobody was asked to take.
+// untried puts a job back that nobody was asked to take, and that keeps its number
+// of attempts. It is due before it expires, so that it does expire, unless it was
+// brought back after that.
 func (o *outcome) untried(why string, wait time.Duration) Change {
-	return Change{State: Ready, Due: o.soon(wait), Last: why}
-}
-
-// soon is a due time for a job that keeps its number of attempts: before it expires,
-// so that it expires then, unless it was brought back after that.
-func (o *outcome) soon(wait time.Duration) time.Time {
 	due, last := o.now.Add(wait), o.Expires.Add(-time.Millisecond)
 	if !o.Expires.IsZero() && o.now.Before(o.Expires) && due.After(last) {
-		return last
+		if !o.now.Before(last) {
+			return o.expired()
+		}
+		due = last
 	}
-	return due
+	return Change{State: Ready, Due: due, Last: why}
 }
 
 // untriedDelay is how long a job waits that the transport did not get to.

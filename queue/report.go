@@ -19,7 +19,8 @@ var ErrUnproven = errors.New("report bears no token of this sender")
 // Report takes in a returned mail, a complaint or an event of a provider: see
 // [bounce.Parse] and [bounce.Server]. It finds the mail by the token in the
 // report's recipient or in the Message-ID, records the event, and suppresses the
-// address if the report says that it is gone or complained.
+// address if the report says that it is gone or complained, or refused mail for a
+// while once too often: see Options.SuppressAfter.
 //
 // The event is about the address that we mailed, whatever address the report
 // names: mail can be forwarded, and an address that we did not write to is not
@@ -117,7 +118,8 @@ func (q *Queue) apply(ctx context.Context, r *bounce.Report, e *tracking.Event) 
 	switch {
 	case e.Type == tracking.Complained && e.Reason != bounce.AuthReport:
 		entry.Stream = e.Stream
-	case e.Type == tracking.Bounced && e.Verdict == bounce.Hard && forUs(r, e.Recipient):
+	case e.Type == tracking.Bounced && e.Verdict == bounce.Hard && forUs(r, e.Recipient, bounce.Hard):
+	case e.Type == tracking.Bounced && e.Verdict == bounce.Soft && forUs(r, e.Recipient, bounce.Soft) && q.goesOn(ctx, e):
 	default:
 		return nil
 	}
@@ -127,11 +129,11 @@ func (q *Queue) apply(ctx context.Context, r *bounce.Report, e *tracking.Event) 
 	return nil
 }
 
-// forUs reports whether a hard failure is of the address that we mailed, and not
-// of one that it forwards to.
-func forUs(r *bounce.Report, address string) bool {
+// forUs reports whether a failure is of the address that we mailed, and not of one
+// that it forwards to.
+func forUs(r *bounce.Report, address string, verdict bounce.Verdict) bool {
 	for _, recipient := range r.Recipients {
-		if recipient.Verdict == bounce.Hard && (strings.EqualFold(recipient.Final, address) || recipient.Original == "" && recipient.Final == "") {
+		if recipient.Verdict == verdict && (strings.EqualFold(recipient.Final, address) || recipient.Original == "" && recipient.Final == "") {
 			return true
 		}
 	}

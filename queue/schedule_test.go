@@ -4,8 +4,10 @@ package queue
 // hosts are promised.
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -220,4 +222,150 @@ func TestManyFlowsAreCheap(t *testing.T) {
 		}
 	}
 	require.Len(t, seen, 100_000, "every lane had its turn before any had two")
+}
+
+func TestAssignStrandsNoLine(t *testing.T) {
+	s := newScheduler(&Shaping{Lane: Limit{Connections: 1}, Providers: []Provider{{Name: "big", MX: []string{".big.example"}}}}, false)
+	for _, priority := range []Priority{Bulk, 5, Transactional} {
+		s.due(Flow{Lane: "a.example", Priority: priority}, noon)
+	}
+	first := s.pick(noon, 10)
+	require.Len(t, first, 1, "the others are parked")
+	s.claimed(noon, first[0], 1)
+	s.assign("a.example", []string{"mx.big.example"})
+	s.finished(noon, first[0].pool, noon, nil)
+	require.Len(t, s.pick(noon, 10), 3)
+}
+
+func TestPoolsAreForgotten(t *testing.T) {
+	for name, test := range map[string]struct {
+		shaping Shaping
+		metered bool
+		failure *failure
+		assign  bool
+		idle    time.Duration
+	}{
+		"Plain":      {},
+		"Windows":    {shaping: Shaping{Lane: Limit{PerSecond: 5, PerHour: 100}}, idle: 2 * time.Hour},
+		"Budgets":    {shaping: Shaping{Lane: Limit{PerHour: 100}}, metered: true, idle: 2 * time.Hour},
+		"Failures":   {failure: &failure{}, idle: 2*maxSuspension + time.Minute},
+		"Reassigned": {shaping: Shaping{Providers: []Provider{{Name: "big", MX: []string{".big.example"}}}}, assign: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScheduler(&test.shaping, test.metered)
+			for i := range 100 {
+				lane := fmt.Sprintf("l%d.example", i)
+				s.due(Flow{Lane: lane}, noon)
+				s.pick(noon, 0) // it enters its line
+				if test.assign {
+					s.assign(lane, []string{"mx.big.example"})
+				}
+			}
+			for range 3 {
+				for _, b := range s.thirsty(noon) {
+					s.granted(b, 1, noon, noon)
+				}
+				for _, p := range s.pick(noon, 1000) {
+					s.claimed(noon, p, 1)
+					s.finished(noon, p.pool, noon, test.failure)
+				}
+			}
+			empty := noon.Add(time.Minute)
+			for range 4 {
+				for _, b := range s.thirsty(empty) {
+					s.granted(b, 5, empty, empty)
+				}
+				for _, p := range s.pick(empty, 1000) {
+					s.claimed(empty, p, 0)
+				}
+			}
+			later := empty.Add(test.idle)
+			s.leftovers(later.Add(day))
+			s.prune(later)
+			for _, p := range s.pools {
+				require.NotNil(t, p.provider, "%d pools are kept", len(s.pools))
+			}
+			require.Empty(t, s.lanes)
+			require.Empty(t, s.asking)
+		})
+	}
+}
+
+func TestLanesAreRememberedForAWhile(t *testing.T) {
+	shaping := &Shaping{Providers: []Provider{{Name: "big", MX: []string{".big.example"}}}}
+	shaping.MX = func(context.Context, string) ([]string, error) { return nil, nil } // Run calls it, not the scheduler
+	s := newScheduler(shaping, false)
+	flow := Flow{Lane: "a.example"}
+	send := func(now time.Time) (pool string) {
+		s.due(flow, now)
+		picked := s.pick(now, 1)
+		if len(picked) == 0 {
+			return ""
+		}
+		s.claimed(now, picked[0], 0)
+		s.pick(now, 1)
+		s.prune(now)
+		return picked[0].pool.name
+	}
+	require.Empty(t, send(noon), "it waits for its mail hosts")
+	require.Equal(t, "a.example", s.nextUnknown())
+	require.Empty(t, s.nextUnknown(), "once")
+	s.assign("a.example", []string{"mx.big.example"})
+	require.Equal(t, "big", send(noon))
+	require.Equal(t, "big", send(noon.Add(59*time.Minute)))
+	require.Empty(t, s.nextUnknown())
+	s.prune(noon.Add(61 * time.Minute))
+	require.Empty(t, s.lanes)
+	require.Empty(t, send(noon.Add(61*time.Minute)))
+	s.unanswered(s.nextUnknown())
+	require.Equal(t, "a.example", send(noon.Add(61*time.Minute)))
+	for i := range maxIdleLanes + 100 {
+		s.lanes[fmt.Sprint(i)] = &way{asked: noon.Add(62 * time.Minute)}
+	}
+	s.prune(noon.Add(62 * time.Minute))
+	require.LessOrEqual(t, len(s.lanes), maxIdleLanes)
+}
+
+// TestWindowGoesByTheProcessClock: times that carry the clock of the process are
+// counted by it, so that a wall clock that is set does not shut a window for a year.
+func TestWindowGoesByTheProcessClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &window{Window: Window{Limit: 10, Span: time.Second}}
+		w.add(time.Now(), 10)
+		require.Zero(t, w.free(time.Now()))
+		require.WithinRange(t, w.again(time.Now()), time.Now().Add(time.Second), time.Now().Add(1100*time.Millisecond))
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 10, w.free(time.Now()))
+	})
+}
+
+// TestOldGrantIsHandedBack: what was granted in one slot and used much later would
+// let more through in a day than its limit.
+func TestOldGrantIsHandedBack(t *testing.T) {
+	s := newScheduler(&Shaping{Total: Limit{PerDay: 100}}, true)
+	s.due(Flow{Lane: "a.example"}, noon)
+	require.Empty(t, s.pick(noon, 1))
+	b := s.thirsty(noon)[0]
+	s.granted(b, 5, noon, time.Time{})
+	require.Len(t, s.pick(noon, 1), 1)
+	require.Empty(t, s.leftovers(noon.Add(time.Minute)), "the same slot")
+	unused := s.leftovers(noon.Add(2 * time.Hour))
+	require.Len(t, unused, 1)
+	require.Equal(t, 4, unused[0].left)
+	require.Equal(t, noon, unused[0].since)
+	require.Empty(t, s.pick(noon.Add(2*time.Hour), 1))
+	require.Len(t, s.thirsty(noon.Add(2*time.Hour)), 1)
+}
+
+func TestSilenceIsNoSuccess(t *testing.T) {
+	s := newScheduler(&Shaping{}, false)
+	s.due(Flow{Lane: "a.example"}, noon)
+	p := s.pick(noon, 1)[0]
+	p.pool.inUse += 2
+	s.total.inUse += 2
+	s.finished(noon, p.pool, noon, &failure{})
+	allowed := p.pool.allowed
+	s.finished(noon, p.pool, noon, noSign)
+	require.Equal(t, 1, p.pool.failures)
+	require.Equal(t, allowed, p.pool.allowed)
 }

@@ -142,32 +142,34 @@ var softReasons = map[bounce.Reason]bool{
 
 // goesOn reports whether this soft bounce is one too many: the last of
 // Options.SuppressAfter since the address last took a mail, or within
-// Options.SuppressWithin.
+// Options.SuppressWithin. A mail that came back after a server had taken it counts
+// as refused.
 func (q *Queue) goesOn(ctx context.Context, e *tracking.Event) bool {
 	if !softReasons[e.Reason] || q.journal == nil || q.opts.SuppressAfter < 0 {
 		return false
 	}
-	count := 1 // this one
-	var after tracking.ID
-	for {
-		page, err := q.journal.Events(ctx, EventFilter{
-			Recipient: e.Recipient, Types: []tracking.Type{tracking.Bounced, tracking.Delivered}, Since: e.Time.Add(-q.opts.SuppressWithin),
-		}, after, timelinePage)
-		if err != nil {
-			q.opts.Log.Error("queue: soft bounces not counted", "job", e.Message, "err", err)
-			return false
-		}
-		for _, past := range page {
-			switch {
-			case past.Type == tracking.Delivered:
-				count = 1
-			case softReasons[past.Reason]:
-				count++
-			}
-		}
-		if len(page) < timelinePage {
-			return count >= q.opts.SuppressAfter
-		}
-		after = page[len(page)-1].ID
+	past, err := q.events(ctx, EventFilter{
+		Recipient: e.Recipient, Types: []tracking.Type{tracking.Bounced, tracking.Delivered}, Since: e.Time.Add(-q.opts.SuppressWithin),
+	})
+	if err != nil {
+		q.opts.Log.Error("queue: soft bounces not counted", "job", e.Message, "err", err)
+		return false
 	}
+	refused := map[tracking.ID]bool{e.Message: true}
+	for i := range past {
+		if past[i].Type == tracking.Bounced {
+			refused[past[i].Message] = true
+		}
+	}
+	soft := map[tracking.ID]bool{e.Message: true} // in a row
+	for i := range past {
+		switch p := &past[i]; {
+		case p.Type == tracking.Bounced && softReasons[p.Reason]:
+			soft[p.Message] = true
+		case p.Type == tracking.Delivered && !refused[p.Message]:
+			clear(soft)
+			soft[e.Message] = true
+		}
+	}
+	return len(soft) >= q.opts.SuppressAfter
 }
