@@ -547,6 +547,23 @@ func TestComplaint(t *testing.T) {
 	})
 }
 
+// TestProviderReportsLeaving: an unsubscription that a provider's webhook tells of
+// holds for the stream, as one of our own does.
+func TestProviderReportsLeaving(t *testing.T) {
+	open(t, nil, nil, func(t *testing.T, o *office) {
+		ids, err := o.Send(t.Context(), o.compile(&tracking.Message{Stream: "novedades"}), to("ana@correo.example"))
+		require.NoError(t, err)
+		o.run(time.Minute)
+		left := bounce.Recipient{Final: "ana@correo.example", Classification: bounce.Classification{Reason: bounce.OptOut}}
+		require.NoError(t, o.Report(t.Context(), returned(o, bounce.KindComplaint, left)))
+		require.Equal(t, tracking.Unsubscribed, o.last(ids[0]).Type)
+		found, err := o.store.Suppressed(t.Context(), "novedades", []string{"ana@correo.example"}, time.Now())
+		require.NoError(t, err)
+		require.Equal(t, bounce.OptOut, found[0].Reason)
+		require.Nil(t, o.suppression("ana@correo.example"), "only that stream")
+	})
+}
+
 // failing is a store whose Settle and Claim fail for a while: a full disk.
 type failing struct {
 	*memqueue.Store

@@ -94,6 +94,9 @@ func describe(e *tracking.Event, r *bounce.Report) {
 			e.Host = worst.RemoteMTA
 		}
 	}
+	if e.Reason == bounce.OptOut { // providers report leaving a list as complaints
+		e.Type = tracking.Unsubscribed
+	}
 	e.ID = tracking.EventID(e.Type, e.Message, r.ID, e.Reason.String(), e.Enhanced, strconv.Itoa(e.Code))
 }
 
@@ -116,6 +119,8 @@ func (q *Queue) apply(ctx context.Context, r *bounce.Report, e *tracking.Event) 
 	}
 	entry := Suppression{Address: e.Recipient, Reason: e.Reason, Detail: e.Diagnostic, Message: e.Message, Since: e.Time, Until: q.until(e.Reason)}
 	switch {
+	case e.Type == tracking.Unsubscribed:
+		entry = ByUnsubscribe(e)
 	case e.Type == tracking.Complained && e.Reason != bounce.AuthReport:
 		entry.Stream = e.Stream
 	case e.Type == tracking.Bounced && e.Verdict == bounce.Hard && forUs(r, e.Recipient, bounce.Hard):
