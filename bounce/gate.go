@@ -2,6 +2,7 @@ package bounce
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -92,6 +93,22 @@ func (c *gatedConn) setBusy(busy bool) {
 	c.gate.mu.Lock()
 	defer c.gate.mu.Unlock()
 	c.busy = busy
+}
+
+// Read makes the end of a connection within a transaction an error. Else a chunk that
+// is cut short (RFC 3030, section 2) would end like a whole one.
+func (c *gatedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err == io.EOF && c.isBusy() {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func (c *gatedConn) isBusy() bool {
+	c.gate.mu.Lock()
+	defer c.gate.mu.Unlock()
+	return c.busy
 }
 
 // SetReadDeadline sets one that has passed, if the gate drains and no transaction

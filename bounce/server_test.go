@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/smtp"
 	"net/textproto"
@@ -212,5 +213,23 @@ func TestNewServerFaults(t *testing.T) {
 	_, err := bounce.NewServer(nil, nil, &bounce.ServerOptions{MaxMessage: -1})
 	for _, want := range []string{"accept is nil", "handle is nil", "MaxMessage is negative"} {
 		require.ErrorContains(t, err, want)
+	}
+}
+
+// TestServerCutShort: a mail that its client did not send to the end is not handed
+// to the host. The client will send it again.
+func TestServerCutShort(t *testing.T) {
+	for _, said := range []string{"BDAT 4000 LAST\r\n" + postfixReport[:1000], "BDAT 4\r\nX: yBDAT 4000 LAST\r\n" + postfixReport[:1000], "DATA\r\n" + postfixReport[:1000]} {
+		r := serve(t, nil)
+		c, err := net.Dial("tcp", r.address)
+		require.NoError(t, err)
+		_, err = io.WriteString(c, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\n"+said)
+		require.NoError(t, err)
+		require.NoError(t, c.(*net.TCPConn).CloseWrite())
+		_, _ = io.Copy(io.Discard, c) // may be reset
+		require.NoError(t, c.Close())
+		r.stop()
+		require.NoError(t, <-r.served)
+		require.Empty(t, r.received(), "%q", said[:20])
 	}
 }

@@ -92,17 +92,23 @@ func victim(url, file string, out io.Writer) error {
 	return errors.Join(err, relay.Close(), store.Close())
 }
 
-// record is what the server got: the hash of each copy, by address.
+// copied is one copy of a mail.
+type copied struct {
+	size int
+	hash [32]byte
+}
+
+// record is what the server got: each copy, by address.
 type record struct {
 	mu     sync.Mutex // guards copies
-	copies map[string][][32]byte
+	copies map[string][]copied
 }
 
 func (r *record) receive(m *smtptest.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, to := range m.To {
-		r.copies[to.Addr] = append(r.copies[to.Addr], sha256.Sum256(m.Data))
+		r.copies[to.Addr] = append(r.copies[to.Addr], copied{len(m.Data), sha256.Sum256(m.Data)})
 	}
 }
 
@@ -121,7 +127,7 @@ func kills(t *testing.T) int {
 // it had acknowledged may be missing, and copies of one mail must be the same
 // bytes, and no more than were under way at a kill.
 func TestKilled(t *testing.T) {
-	received := &record{copies: map[string][][32]byte{}}
+	received := &record{copies: map[string][]copied{}}
 	server := smtptest.NewServer(&smtptest.Options{
 		Receive: received.receive,
 		Rules: []smtptest.Rule{

@@ -124,6 +124,7 @@ func TestWrongInput(t *testing.T) {
 		{"no such list", "", []string{"-to", "no-hay.csv"}, []string{"no-hay.csv", "no such file"}},
 		{"URL with another scheme", "http://mail.example.com", []string{"ana@correo.example"}, []string{"SMTP_URL", "http"}},
 		{"URL that is none", "smtp://:port", []string{"ana@correo.example"}, []string{"SMTP_URL", "port"}},
+		{"nobody listens", "smtp://127.0.0.1:1", []string{"ana@correo.example"}, []string{"SMTP_URL", "127.0.0.1:1"}},
 		{"no address", server.URL(), nil, []string{"address"}},
 		{"malformed address", server.URL(), []string{"ana@@correo.example"}, []string{"ana@@correo.example"}},
 		{"address without a relay", "", []string{"ana@correo.example"}, []string{"ana@correo.example", "SMTP_URL"}},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/mail"
@@ -24,6 +25,7 @@ const campaign = "boletin-42"
 // house is everything that a host wires together.
 type house struct {
 	store   *sqlitequeue.Store
+	relay   *smtp.Relay
 	tracker *tracking.Tracker
 	queue   *queue.Queue
 	web     *http.Server
@@ -41,7 +43,7 @@ func sendNewsletter(ctx context.Context, s *settings, out io.Writer) (err error)
 		return err
 	}
 	defer provider.close()
-	h, err := openHouse(s.database, provider.URL())
+	h, err := openHouse(s.database, provider.URL(), &queue.Options{Retry: []time.Duration{time.Second}})
 	if err != nil {
 		return err
 	}
@@ -93,15 +95,14 @@ func prepare(ctx context.Context, database string) (resumed bool, err error) {
 	return false, err
 }
 
-// openHouse is what a host's main does, but for the options: a minute is long for
-// a demonstration.
-func openHouse(database, relayURL string) (h *house, err error) {
+// openHouse is what a host's main does, but for the options: what is waited for is
+// short, as this is a demonstration.
+func openHouse(database, relayURL string, opts *queue.Options) (h *house, err error) {
 	h = &house{}
 	if h.store, err = sqlitequeue.Open(database, nil); err != nil {
 		return nil, err
 	}
-	relay, err := smtp.NewRelay(relayURL, nil)
-	if err != nil {
+	if h.relay, err = smtp.NewRelay(relayURL, nil); err != nil {
 		return nil, err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -122,7 +123,7 @@ func openHouse(database, relayURL string) (h *house, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h.queue, err = queue.New(h.store, relay, h.tracker, &queue.Options{Retry: []time.Duration{time.Second}})
+	h.queue, err = queue.New(h.store, h.relay, h.tracker, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func openHouse(database, relayURL string) (h *house, err error) {
 }
 
 func (h *house) close() error {
-	return errors.Join(h.web.Close(), h.store.Close())
+	return errors.Join(h.web.Close(), h.relay.Close(), h.store.Close())
 }
 
 // openKeys reads the keys of tokens, or makes one. A host keeps them with its other
@@ -211,7 +212,7 @@ func (h *house) watch(ctx context.Context, total int, bar *bar) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("stopped with %d mails to send; start again to go on: %w", left, context.Cause(ctx))
+			return fmt.Errorf("stopped with %d of %d mails to send: %w", left, total, context.Cause(ctx))
 		case <-tick.C:
 		}
 	}
@@ -253,11 +254,16 @@ func sendOne(ctx context.Context, s *settings, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	h, err := openHouse(filepath.Join(dir, "mail.db"), s.relay)
+	h, err := openHouse(filepath.Join(dir, "mail.db"), s.relay, &queue.Options{
+		Retry: []time.Duration{10 * time.Second}, Lifetime: 10 * time.Minute, Log: slog.New(slog.NewTextHandler(out, nil)),
+	})
 	if err != nil {
 		return fmt.Errorf("SMTP_URL: %w", err)
 	}
 	defer h.close()
+	if _, err := h.relay.Check(ctx); err != nil {
+		return fmt.Errorf("SMTP_URL: %w", err)
+	}
 	template, err := compile(h.tracker, s.html)
 	if err != nil {
 		return err

@@ -170,3 +170,22 @@ func talk(t *testing.T, server *smtptest.Server, said []byte, size int) string {
 	_, _ = answers.ReadFrom(conn) // fails where the server has left in anger
 	return answers.String()
 }
+
+// TestCutShort: a message that its client did not send to the end is not received,
+// however it was on its way.
+func TestCutShort(t *testing.T) {
+	t.Parallel()
+	for _, said := range []string{"BDAT 100 LAST\r\nSubject: Hola\r\n\r\nHola", "BDAT 4\r\nHolaBDAT 100 LAST\r\nHola", "DATA\r\nSubject: Hola\r\n\r\nHola\r\n"} {
+		server := smtptest.NewServer(nil)
+		c, err := net.Dial("tcp", server.Addr())
+		require.NoError(t, err)
+		_, err = io.WriteString(c, "EHLO x\r\nMAIL FROM:<a@x.es>\r\nRCPT TO:<b@x.es>\r\n"+said)
+		require.NoError(t, err)
+		require.NoError(t, c.(*net.TCPConn).CloseWrite())
+		_, err = io.Copy(io.Discard, c)
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+		server.Close()
+		require.Zero(t, server.Len(), "%q", said)
+	}
+}

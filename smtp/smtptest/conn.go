@@ -107,7 +107,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		if err != nil {
 			c.logError(err)
 			_ = c.hangUp()
-			return 0, io.EOF
+			return 0, c.ended()
 		}
 		if n > 0 {
 			return n, nil
@@ -116,6 +116,15 @@ func (c *conn) Read(p []byte) (int, error) {
 	n := copy(p, c.pending)
 	c.pending = c.pending[n:]
 	return n, nil
+}
+
+// ended is what go-smtp is told when there is no more input. Within a chunk that is
+// an error: it would take a chunk that is cut short for a whole one.
+func (c *conn) ended() error {
+	if c.input == inChunk && c.chunk > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return io.EOF
 }
 
 // fill reads into p or into c.pending.
