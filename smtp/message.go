@@ -33,7 +33,8 @@ type Message struct {
 	From string
 	// To holds the recipients; outcomes come back in this order. At least one.
 	To []Recipient
-	// Content is the header and body. It is opened once per attempt.
+	// Content is the header and body. It is opened for each attempt, and again where
+	// it is signed or too large to be held in memory.
 	Content Content
 
 	// EnvelopeID is the ENVID of RFC 3461, section 4.4. Empty sends none.
