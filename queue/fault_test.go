@@ -7,6 +7,7 @@ import (
 	"net/mail"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -434,12 +435,12 @@ func TestTenantsAndCampaignsTakeTurnsEndToEnd(t *testing.T) {
 // TestDeepDeferredLaneDelaysNoOther: 100,000 mails wait for a lane to open; a mail
 // to another leaves at once.
 func TestDeepDeferredLaneDelaysNoOther(t *testing.T) {
-	sent := map[string]time.Time{}
+	var sent sync.Map // time.Time by address
 	transport := carrier(func(ctx context.Context, m *smtp.Message) smtp.Outcome {
 		if strings.HasSuffix(m.To[0].Addr, "@lleno.example") {
 			return smtp.Outcome{Status: smtp.Deferred, Reply: smtp.Reply{Code: 421, Lines: []string{"Too many connections"}}}
 		}
-		sent[m.To[0].Addr] = time.Now()
+		sent.Store(m.To[0].Addr, time.Now())
 		return accept(ctx, m)
 	})
 	openWith(t, transport, nil, nil, func(t *testing.T, o *office) {
@@ -453,7 +454,9 @@ func TestDeepDeferredLaneDelaysNoOther(t *testing.T) {
 			address := fmt.Sprintf("ana%d@correo.example", i)
 			o.send(to(address))
 			time.Sleep(10 * time.Second)
-			require.WithinRange(t, sent[address], started, started.Add(100*time.Millisecond))
+			at, ok := sent.Load(address)
+			require.True(t, ok, "%s waits", address)
+			require.WithinRange(t, at.(time.Time), started, started.Add(100*time.Millisecond))
 		}
 		time.Sleep(10 * time.Minute)
 	})
