@@ -173,3 +173,21 @@ func TestBar(t *testing.T) {
 	require.Len(t, lines, 10)
 	require.Equal(t, "["+strings.Repeat("#", 20)+strings.Repeat(".", 20)+"] "+strconv.Itoa(500)+" of 1000", lines[4])
 }
+
+// TestKeepsWhatIsNotItsOwn: a queue of somebody else is neither sent nor removed, and
+// a new start removes no file but the program's own.
+func TestKeepsWhatIsNotItsOwn(t *testing.T) {
+	t.Parallel()
+	database := filepath.Join(t.TempDir(), "mail.db")
+	require.NoError(t, os.WriteFile(database, []byte("of a host"), 0o644))
+	err := run(t.Context(), []string{"-db", database}, "", &bytes.Buffer{})
+	require.ErrorContains(t, err, database)
+	require.ErrorContains(t, err, "-db")
+	require.FileExists(t, database)
+
+	require.NoError(t, os.Remove(database))
+	require.NoError(t, run(t.Context(), []string{"-db", database, "-n", "3"}, "", &bytes.Buffer{}))
+	require.NoError(t, os.WriteFile(database+".copia", []byte("x"), 0o644))
+	require.NoError(t, run(t.Context(), []string{"-db", database, "-n", "3"}, "", &bytes.Buffer{}))
+	require.FileExists(t, database+".copia")
+}

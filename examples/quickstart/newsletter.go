@@ -74,6 +74,9 @@ func prepare(ctx context.Context, database string) (resumed bool, err error) {
 	if _, err := os.Stat(database); errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
+	if _, err := os.Stat(recordPath(database)); err != nil {
+		return false, fmt.Errorf("%s was not made by this program, which would remove it: give another file with -db", database)
+	}
 	store, err := sqlitequeue.Open(database, nil)
 	if err != nil {
 		return false, err
@@ -85,12 +88,8 @@ func prepare(ctx context.Context, database string) (resumed bool, err error) {
 	if stats.ByState[queue.Ready] > 0 {
 		return true, nil
 	}
-	leftovers, err := filepath.Glob(database + "*")
-	if err != nil {
-		return false, err
-	}
-	for _, path := range leftovers {
-		err = errors.Join(err, os.RemoveAll(path))
+	for _, suffix := range []string{"", "-wal", "-shm", "-lock", ".keys", ".url", ".received.txt", ".mailbox"} {
+		err = errors.Join(err, os.RemoveAll(database+suffix))
 	}
 	return false, err
 }
