@@ -25,7 +25,7 @@ func (p *pool) deliver(ctx context.Context, t *target, l *letter, rcpts []int, o
 		}
 		now, later := s.split(l, rcpts)
 		if misfits, err := s.misfits(l, now); err != nil {
-			p.release(s, 1, 0)
+			p.release(s)
 			out.fail(misfits, err, s.again)
 			rcpts = slices.DeleteFunc(rcpts, func(i int) bool { return slices.Contains(misfits, i) })
 			continue
@@ -129,7 +129,7 @@ func (p *pool) recycle(t *transaction) {
 func (s *session) attempt(ctx context.Context, l *letter, rcpts []int, out *Result) (left []int, stale bool) {
 	t := s.pool.newTransaction(ctx, l, rcpts)
 	if err := s.submit(t); err != nil {
-		s.pool.release(s, 1, 0)
+		s.pool.release(s)
 		s.pool.recycle(t)
 		out.fail(rcpts, &Error{Phase: PhaseMail, Host: s.target.host, Err: err}, s.again)
 		return nil, true

@@ -52,7 +52,9 @@ type pool struct {
 	// channels stay in the testing/synctest bubble in which they were made.
 	transactions sync.Pool
 
-	mu       sync.Mutex // guards what follows, and the pool's fields of sessions
+	// mu guards what follows, and the pool's fields of sessions. A session's lock may
+	// be held when it is taken, never the other way round.
+	mu       sync.Mutex
 	hosts    map[targetKey]*poolHost
 	sessions map[*session]struct{} // alive
 	closed   bool
@@ -243,7 +245,7 @@ func (p *pool) redeem(ctx context.Context, t *target, h *poolHost, w *waiter, g 
 
 func (p *pool) giveBack(h *poolHost, g grant) {
 	if g.session != nil {
-		p.release(g.session, 1, 0)
+		p.release(g.session)
 		return
 	}
 	p.mu.Lock()
@@ -268,22 +270,28 @@ func (p *pool) serve(h *poolHost) {
 	}
 }
 
-// release takes back the places of n transactions, of which some were accepted.
-func (p *pool) release(s *session, n, accepted int) {
+// release takes back the place of a transaction that never began.
+func (p *pool) release(s *session) {
+	if p.free(s, 1, 0) {
+		s.quit()
+	}
+}
+
+// free takes back the places of n transactions, of which some were accepted. It
+// reports whether the session shall quit. The session's lock may be held.
+func (p *pool) free(s *session, n, accepted int) (quit bool) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	s.load -= n
 	s.exclusive = false
 	p.stats.Sent += uint64(accepted)
 	s.host.grow(accepted, p.options.MaxInFlight)
-	leave := s.load == 0 && (s.spent.Load() || p.worn(s))
-	if p.worn(s) {
+	worn := p.worn(s)
+	if worn {
 		p.withdraw(s)
 	}
 	p.serve(s.host)
-	p.mu.Unlock()
-	if leave {
-		s.quit()
-	}
+	return s.load == 0 && (worn || s.spent.Load())
 }
 
 // worn reports whether s shall get no more work.

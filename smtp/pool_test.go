@@ -123,6 +123,34 @@ func TestNoRedialAfterTheEnd(t *testing.T) {
 	}
 }
 
+// TestFreeOnceAnswered: whoever has an outcome finds its connection free, so that
+// one caller never opens a second one.
+func TestFreeOnceAnswered(t *testing.T) {
+	t.Parallel()
+	for name, extensions := range extensionSets {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newWireServer(t, func(p *wire) { p.greet(extensions...); p.serve(accept) })
+			relay := newRelay(t, server, smtp.RelayOptions{Pool: smtp.PoolOptions{MaxInFlight: 1}})
+			ctx, cancel := context.WithCancel(t.Context())
+			var crowd sync.WaitGroup
+			defer crowd.Wait()
+			defer cancel()
+			crowd.Go(func() { // what the pool learns late, it learns later in a crowd
+				for ctx.Err() == nil {
+					relay.Stats()
+				}
+			})
+			for range 50 {
+				_, err := relay.Send(t.Context(), letter(hello))
+				require.NoError(t, err)
+				require.Zero(t, relay.Stats().Busy)
+			}
+			require.Equal(t, 1, server.dialed())
+		})
+	}
+}
+
 func TestPoolLimits(t *testing.T) {
 	t.Parallel()
 	t.Run("idle", func(t *testing.T) {

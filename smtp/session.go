@@ -59,7 +59,7 @@ type session struct {
 	proven    bool           // the server has taken a message by BDAT
 	lastWords Reply          // 421
 	lastHeard time.Time      // when the reader last had nothing to read
-	freed     int            // transactions done since the pool was told
+	freed     int            // transactions done that the pool does not know of
 	clean     int            // of these, accepted
 
 	parked   bool      // the reader waits for the server
@@ -162,6 +162,10 @@ func bare(c net.Conn) net.Conn {
 func (s *session) quit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.quitLocked()
+}
+
+func (s *session) quitLocked() {
 	s.spent.Store(true)
 	if s.err != nil {
 		return
@@ -272,14 +276,14 @@ func (s *session) hear(raw rawReply) error {
 	return nil
 }
 
-// unlock unlocks mu and tells the pool which transactions are done.
+// unlock tells the pool which transactions are done and unlocks mu. In this order,
+// whoever has an outcome finds the session free.
 func (s *session) unlock() {
-	freed, clean := s.freed, s.clean
+	if s.freed > 0 && s.pool.free(s, s.freed, s.clean) {
+		s.quitLocked()
+	}
 	s.freed, s.clean = 0, 0
 	s.mu.Unlock()
-	if freed > 0 {
-		s.pool.release(s, freed, clean)
-	}
 }
 
 // park sets the deadline for the next reply.
