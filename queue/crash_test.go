@@ -139,8 +139,8 @@ func TestKilled(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "mail.db")
 	var acknowledged []string
 	n := kills(t)
-	for range n {
-		acknowledged = append(acknowledged, killOne(t, server.URL(), file)...)
+	for i := range n {
+		acknowledged = append(acknowledged, killOne(t, server.URL(), file, i%2 == 0)...)
 	}
 	finish(t, server.URL(), file)
 
@@ -163,29 +163,38 @@ func TestKilled(t *testing.T) {
 }
 
 // startVictim runs the victim. Its stdin closes to end it in order.
-func startVictim(t *testing.T, url, file string, env ...string) (cmd *exec.Cmd, stdin io.Closer, out *bytes.Buffer) {
-	out = &bytes.Buffer{}
+func startVictim(t *testing.T, url, file string, env ...string) (cmd *exec.Cmd, stdin io.Closer, out *bufio.Reader) {
 	cmd = exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(append(os.Environ(), "FRANQUEO_CRASH_URL="+url, "FRANQUEO_CRASH_FILE="+file), env...)
-	cmd.Stdout = out
 	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	stdin, err = cmd.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	return cmd, stdin, out
+	return cmd, stdin, bufio.NewReader(stdout)
 }
 
-// killOne lets the victim work for a moment and kills it. It returns what was
-// acknowledged: the whole lines of its output.
-func killOne(t *testing.T, url, file string) (acknowledged []string) {
+// killOne lets the victim work for a moment and kills it: at any time from its start
+// on, or from its first mail on. It returns what was acknowledged: the whole lines of
+// its output.
+func killOne(t *testing.T, url, file string, fromStart bool) (acknowledged []string) {
 	cmd, _, out := startVictim(t, url, file, "FRANQUEO_CRASH_QUEUE=1")
-	time.Sleep(20*time.Millisecond + rand.N(180*time.Millisecond)) // a random instant is the point
-	require.NoError(t, cmd.Process.Kill())
-	_ = cmd.Wait()
-	lines := bufio.NewScanner(bytes.NewReader(out.Bytes()[:bytes.LastIndexByte(out.Bytes(), '\n')+1]))
-	for lines.Scan() {
-		acknowledged = append(acknowledged, lines.Text())
+	if !fromStart {
+		first, err := out.ReadString('\n')
+		require.NoError(t, err)
+		acknowledged = append(acknowledged, strings.TrimSpace(first))
 	}
+	time.Sleep(rand.N(200 * time.Millisecond)) // a random instant is the point
+	require.NoError(t, cmd.Process.Kill())
+	for {
+		line, err := out.ReadString('\n')
+		if err != nil {
+			break // at the end of the last whole line
+		}
+		acknowledged = append(acknowledged, strings.TrimSpace(line))
+	}
+	_ = cmd.Wait()
 	return acknowledged
 }
 
