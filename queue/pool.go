@@ -34,7 +34,10 @@ const (
 	// maxOutage is the longest that all mail waits for a relay that is down.
 	maxOutage = 5 * time.Minute
 	recovered = 64 // attempts at once that lift an adapted pool without a limit
-	unlimited = 1 << 30
+	// firstAttempts go to a destination at once until one has shown that it answers:
+	// servers that hang would soon hold all attempts that may be under way.
+	firstAttempts = 2
+	unlimited     = 1 << 30
 
 	defaultLaneConnections = 10
 )

@@ -147,6 +147,7 @@ func (q *Queue) complete() {
 			q.shaping.Providers = Providers()
 		}
 	}
+	q.shaping.Providers = asLanes(q.shaping.Providers)
 }
 
 func defaulted[T int | time.Duration](v, otherwise T) T {

@@ -489,9 +489,9 @@ func TestNewNamesEveryFault(t *testing.T) {
 	t.Parallel()
 	_, err := queue.New(nil, nil, nil, &queue.Options{
 		Concurrency: -1, Lifetime: -1, Retry: []time.Duration{0},
-		Shaping: queue.Shaping{Lane: queue.Limit{PerHour: -5}, Providers: []queue.Provider{{}}},
+		Shaping: queue.Shaping{Lane: queue.Limit{PerHour: -5}, Providers: []queue.Provider{{Domains: []string{"a b.example"}}}},
 	})
-	for _, want := range []string{"store", "transport", "tracker", "Concurrency", "Lifetime", "Retry[0]", "Shaping.Lane.PerHour is -5", "Providers[0]"} {
+	for _, want := range []string{"store", "transport", "tracker", "Concurrency", "Lifetime", "Retry[0]", "Shaping.Lane.PerHour is -5", "Providers[0]", `domain "a b.example"`} {
 		require.ErrorContains(t, err, want)
 	}
 }

@@ -477,6 +477,9 @@ func (s *scheduler) poolOf(lane string, provider *Provider) *pool {
 	p := s.pools[name]
 	if p == nil {
 		p = newPool(name, provider, limit, s.metered)
+		if s.shaping.MX != nil {
+			p.allowed = min(p.allowed, firstAttempts)
+		}
 		s.pools[name] = p
 	}
 	return p

@@ -175,6 +175,36 @@ func TestFailuresTogetherCountOnce(t *testing.T) {
 	require.True(t, p.suspended.IsZero())
 }
 
+// TestHangingServers: servers that never answer hold two attempts each, so that the
+// others' mail goes on.
+func TestHangingServers(t *testing.T) {
+	shaping := &Shaping{MX: func(context.Context, string) ([]string, error) { return nil, nil }}
+	s := newScheduler(shaping, false)
+	due := func(lane string) {
+		s.due(Flow{Lane: lane}, noon)
+		s.advance(noon)
+		s.assign(lane, nil)
+	}
+	for i := range 20 {
+		due(fmt.Sprintf("hangs%d.example", i))
+	}
+	held := 0
+	for range 10 {
+		for _, p := range s.pick(noon, 64-held) {
+			s.claimed(noon, p, p.N)
+			held += p.N
+		}
+	}
+	require.Equal(t, 40, held)
+	due("answers.example")
+	for range 100 {
+		for _, flow := range pickFlows(s, noon, 64-held) {
+			require.Equal(t, "answers.example", flow.Lane)
+		}
+	}
+	require.Equal(t, defaultLaneConnections, s.pools["answers.example"].allowed, "which grows to its limit")
+}
+
 func TestReplyNamesTheWait(t *testing.T) {
 	p := newPool("a", nil, Limit{Connections: 10}, false)
 	p.failed(noon, noon, &failure{wait: 5 * time.Minute, why: "421 try again in 300 seconds"})
@@ -191,6 +221,13 @@ func TestWarmup(t *testing.T) {
 	p := newPool("p", provider, provider.Limit, false)
 	n, _ := p.room(noon, nil)
 	require.Equal(t, 50, n)
+}
+
+func TestProvidersDomainsInAnyForm(t *testing.T) {
+	shaping := &Shaping{Providers: asLanes([]Provider{{Name: "correo", Domains: []string{"Ñandú.example"}}})}
+	lane, err := laneOf("ñandÚ.example")
+	require.NoError(t, err)
+	require.Equal(t, "correo", shaping.provider(lane, nil).Name)
 }
 
 func TestAssignJoinsHostedDomains(t *testing.T) {

@@ -208,16 +208,21 @@ func (s *sender) lane(address string) (string, error) {
 	if lane, ok := s.lanes[domain]; ok {
 		return lane, nil
 	}
-	lane, err := idna.Lookup.ToASCII(domain)
+	lane, err := laneOf(domain)
 	if err != nil {
 		return "", fmt.Errorf("queue: address %q: domain: %w", address, err)
 	}
 	if len(s.lanes) == maxLanes {
 		clear(s.lanes)
 	}
-	lane = strings.ToLower(lane)
 	s.lanes[domain] = lane
 	return lane, nil
+}
+
+// laneOf is a domain in lower case, as A-labels.
+func laneOf(domain string) (string, error) {
+	lane, err := idna.Lookup.ToASCII(domain)
+	return strings.ToLower(lane), err
 }
 
 // maxLanes bounds what a sender remembers of the domains it has seen.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,7 +12,8 @@ import (
 // Limit bounds what is sent to one destination. Zero fields do not limit.
 type Limit struct {
 	// Connections is the number of attempts under way at once. A transport uses at
-	// most one connection for each.
+	// most one connection for each. Where mail goes straight to the destinations'
+	// servers, each begins with 2, and every success allows one more.
 	Connections int
 	// MessagesPerConnection bounds the messages that one connection carries.
 	MessagesPerConnection int
@@ -27,7 +29,8 @@ type Provider struct {
 	// Name is for logs and [Queue.Lanes], such as "gmail".
 	Name string
 	// Domains lists recipients' domains, and MX suffixes of mail hosts, such as
-	// ".google.com". A lane belongs to the first provider that either matches.
+	// ".google.com". A lane belongs to the first provider that either matches. Domains
+	// may have U-labels.
 	Domains, MX []string
 	Limit
 	// Warmup, if not empty, bounds the messages of each day from WarmupStart on:
@@ -86,6 +89,11 @@ func (s *Shaping) validate() error {
 		if len(p.Domains)+len(p.MX) == 0 {
 			errs = append(errs, fmt.Errorf("queue: %s: Domains and MX are both empty, so no lane would match", at))
 		}
+		for _, d := range p.Domains {
+			if _, err := laneOf(d); err != nil {
+				errs = append(errs, fmt.Errorf("queue: %s: domain %q: %w", at, d, err))
+			}
+		}
 		for day, n := range p.Warmup {
 			if n <= 0 {
 				errs = append(errs, fmt.Errorf("queue: %s: Warmup[%d] is %d; it must be positive", at, day, n))
@@ -110,15 +118,26 @@ func (l Limit) validate(at string) error {
 	return nil
 }
 
-// provider returns the first provider that has the domain, or one of its mail
-// hosts, or nil.
-func (s *Shaping) provider(domain string, hosts []string) *Provider {
+// asLanes returns the providers with their domains as lanes are written.
+func asLanes(providers []Provider) []Provider {
+	out := slices.Clone(providers)
+	for i := range out {
+		p := &out[i]
+		p.Domains = slices.Clone(p.Domains)
+		for j, d := range p.Domains {
+			p.Domains[j], _ = laneOf(d) // validate has seen to errors
+		}
+	}
+	return out
+}
+
+// provider returns the first provider that has the lane, or one of its mail hosts,
+// or nil.
+func (s *Shaping) provider(lane string, hosts []string) *Provider {
 	for i := range s.Providers {
 		p := &s.Providers[i]
-		for _, d := range p.Domains {
-			if strings.EqualFold(d, domain) {
-				return p
-			}
+		if slices.Contains(p.Domains, lane) {
+			return p
 		}
 		for _, suffix := range p.MX {
 			for _, host := range hosts {
