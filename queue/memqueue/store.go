@@ -25,8 +25,8 @@ type Options struct {
 	Limit int
 }
 
-// Store implements [queue.Store], [queue.Journal], [queue.SuppressionList] and
-// [queue.Meter] in memory. It is safe for concurrent use.
+// Store implements [queue.Store], [queue.Journal], [queue.SuppressionList],
+// [queue.Meter] and [queue.Roster] in memory. It is safe for concurrent use.
 type Store struct {
 	limit int
 
@@ -41,6 +41,7 @@ type Store struct {
 	recorded     map[tracking.ID]time.Time
 	suppressions map[entry]queue.Suppression
 	sent         map[window]map[int64]int // by slot
+	roster       schedule.Roster
 }
 
 // New returns an empty store. Nil options are the zero Options.

@@ -156,6 +156,13 @@ SELECT job.id, job.address, flow.lane, flow.campaign, flow.tenant, flow.priority
 	(ARRAY['ready', 'held', 'delivered', 'bounced', 'cancelled'])[job.state + 1] AS state,
 	job.attempts, to_timestamp(job.due / 1000.0) AS due, job.last
 FROM @job JOIN @flow ON flow.id = job.flow;
+`, `
+-- Who works. Each writes its row once a second or more.
+CREATE TABLE @worker (
+	id    uuid PRIMARY KEY,
+	view  bigint NOT NULL,
+	until bigint NOT NULL -- when it is taken for dead, by this server's clock
+) WITH (fillfactor = 50);
 `}
 
 // migrate brings the schema to the newest version, one process at a time.

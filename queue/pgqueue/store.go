@@ -40,7 +40,7 @@ type Options struct {
 }
 
 // Store implements [queue.Store], [queue.Journal], [queue.SuppressionList],
-// [queue.Meter] and [queue.Waker] in a schema of a PostgreSQL database. It is safe
+// [queue.Meter], [queue.Waker] and [queue.Roster] in a schema of a PostgreSQL database. It is safe
 // for concurrent use, by any number of processes.
 type Store struct {
 	*shared

@@ -29,6 +29,7 @@ var (
 	_ queue.SuppressionList = (*pgqueue.Store)(nil)
 	_ queue.Meter           = (*pgqueue.Store)(nil)
 	_ queue.Waker           = (*pgqueue.Store)(nil)
+	_ queue.Roster          = (*pgqueue.Store)(nil)
 	_ tracking.Resolver     = (*pgqueue.Store)(nil)
 )
 

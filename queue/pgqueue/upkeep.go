@@ -81,6 +81,9 @@ func (s *Store) sweep(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
+	if err := s.sweepWorkers(ctx); err != nil {
+		return err
+	}
 	if s.opts.KeepFinished < 0 {
 		return nil
 	}

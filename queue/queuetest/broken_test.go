@@ -320,11 +320,77 @@ var broken = map[string]func(*store){
 	"Return": func(s *store) {
 		s.give = func(context.Context, queue.Window, int, time.Time) error { return nil }
 	},
+	"TakeClockSetBack": func(s *store) {
+		var newest time.Time
+		s.take = func(ctx context.Context, w queue.Window, n int, now time.Time) (int, time.Time, error) {
+			newest = later(newest, now)
+			return s.Store.Take(ctx, w, n, newest)
+		}
+	},
 	"TakeBadInput": func(s *store) {
 		s.take = func(ctx context.Context, w queue.Window, n int, now time.Time) (int, time.Time, error) {
 			return s.Store.Take(ctx, w, max(n, 0), now)
 		}
 	},
+
+	"Heartbeat": rosters(func(w queue.Worker, alive []queue.Worker) []queue.Worker { // itself at the end
+		alive = slices.DeleteFunc(alive, func(other queue.Worker) bool { return other == w })
+		return append(alive, w)
+	}),
+	"HeartbeatReplaces": func(s *store) {
+		first := map[tracking.ID]queue.Worker{}
+		s.heartbeat = func(ctx context.Context, w queue.Worker, ttl time.Duration) ([]queue.Worker, time.Time, error) {
+			if _, ok := first[w.ID]; !ok {
+				first[w.ID] = w
+			}
+			return s.Store.Heartbeat(ctx, first[w.ID], ttl)
+		}
+	},
+	"HeartbeatEnds": heartbeats(func(_ *queue.Worker, ttl *time.Duration) { *ttl = time.Hour }),
+	"HeartbeatMovesEnd": func(s *store) {
+		first := map[tracking.ID]time.Duration{}
+		s.heartbeat = func(ctx context.Context, w queue.Worker, ttl time.Duration) ([]queue.Worker, time.Time, error) {
+			if _, ok := first[w.ID]; !ok {
+				first[w.ID] = ttl
+			}
+			return s.Store.Heartbeat(ctx, w, first[w.ID])
+		}
+	},
+	"Leave": func(s *store) { s.leave = func(context.Context, tracking.ID) error { return nil } },
+	"HeartbeatTime": func(s *store) {
+		s.heartbeat = func(ctx context.Context, w queue.Worker, ttl time.Duration) ([]queue.Worker, time.Time, error) {
+			alive, _, err := s.Store.Heartbeat(ctx, w, ttl)
+			return alive, noon, err
+		}
+	},
+	"HeartbeatBadInput": heartbeats(func(_ *queue.Worker, ttl *time.Duration) { *ttl = max(*ttl, 1) }),
+	"HeartbeatsTogether": func(s *store) { // it reads before it writes
+		s.heartbeat = func(ctx context.Context, w queue.Worker, ttl time.Duration) ([]queue.Worker, time.Time, error) {
+			before, now, err := s.Store.Heartbeat(ctx, queue.Worker{ID: tracking.NewID()}, time.Nanosecond)
+			time.Sleep(50 * time.Millisecond)
+			_, _, _ = s.Store.Heartbeat(ctx, w, ttl)
+			before[len(before)-1] = w
+			return before, now, err
+		}
+	},
+}
+
+func rosters(alter func(w queue.Worker, alive []queue.Worker) []queue.Worker) func(*store) {
+	return func(s *store) {
+		s.heartbeat = func(ctx context.Context, w queue.Worker, ttl time.Duration) ([]queue.Worker, time.Time, error) {
+			alive, now, err := s.Store.Heartbeat(ctx, w, ttl)
+			return alter(w, alive), now, err
+		}
+	}
+}
+
+func heartbeats(alter func(*queue.Worker, *time.Duration)) func(*store) {
+	return func(s *store) {
+		s.heartbeat = func(ctx context.Context, w queue.Worker, ttl time.Duration) ([]queue.Worker, time.Time, error) {
+			alter(&w, &ttl)
+			return s.Store.Heartbeat(ctx, w, ttl)
+		}
+	}
 }
 
 func windows(alter func(*queue.Window, *time.Time)) func(*store) {

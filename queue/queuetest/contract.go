@@ -13,7 +13,7 @@ import (
 	"github.com/franqueo/franqueo/tracking"
 )
 
-var contract = slices.Concat(putRules, claimRules, settleRules, applyRules, listRules, journalRules, suppressionRules, meterRules)
+var contract = slices.Concat(putRules, claimRules, settleRules, applyRules, listRules, journalRules, suppressionRules, meterRules, rosterRules)
 
 var putRules = []rule{
 	{"PutAnswersInOrder", "Put returns one Accepted for each job, in order", func(k *kit) {

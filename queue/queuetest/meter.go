@@ -48,6 +48,13 @@ var meterRules = onlyFor(func(s queue.Store) bool { _, ok := s.(queue.Meter); re
 		require.NoError(k, k.meter().Return(k.Context(), hourly, 1000, noon.AddDate(0, 0, -1)))
 		k.take(hourly, 100, noon.Add(time.Minute), 0)
 	}},
+	{"TakeClockSetBack", "what a clock counted that has been set back since does not count, but for the next slot", func(k *kit) {
+		slot := hourly.Span / queue.WindowSlots
+		k.take(hourly, 60, noon.Add(2*slot), 60)
+		k.take(hourly, 10, noon.Add(slot), 10)
+		k.take(hourly, 100, noon, 90)
+		k.take(hourly, 100, noon, 0)
+	}},
 	{"TakeBadInput", "windows without a span, and negative numbers, are refused", func(k *kit) {
 		_, _, err := k.meter().Take(k.Context(), queue.Window{Name: "pool", Limit: 1}, 1, noon)
 		require.Error(k, err)

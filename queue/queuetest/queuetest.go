@@ -16,8 +16,8 @@ import (
 )
 
 // TestStore runs the contract of [queue.Store] against the empty stores that open
-// makes, and those of [queue.Journal], [queue.SuppressionList] and [queue.Meter] if
-// they implement them. It closes the stores.
+// makes, and those of [queue.Journal], [queue.SuppressionList], [queue.Meter] and
+// [queue.Roster] if they implement them. It closes the stores.
 func TestStore(t *testing.T, open func(t *testing.T) queue.Store) {
 	for _, r := range contract {
 		t.Run(r.name, func(t *testing.T) {

@@ -100,6 +100,8 @@ type store struct {
 	suppressions func(context.Context, func(queue.Suppression) bool) error
 	take         func(context.Context, queue.Window, int, time.Time) (int, time.Time, error)
 	give         func(context.Context, queue.Window, int, time.Time) error
+	heartbeat    func(context.Context, queue.Worker, time.Duration) ([]queue.Worker, time.Time, error)
+	leave        func(context.Context, tracking.ID) error
 }
 
 func (s *store) Put(ctx context.Context, b *queue.Batch) ([]queue.Accepted, error) {
@@ -212,6 +214,20 @@ func (s *store) Return(ctx context.Context, w queue.Window, n int, granted time.
 		return s.give(ctx, w, n, granted)
 	}
 	return s.Store.Return(ctx, w, n, granted)
+}
+
+func (s *store) Heartbeat(ctx context.Context, w queue.Worker, ttl time.Duration) ([]queue.Worker, time.Time, error) {
+	if s.heartbeat != nil {
+		return s.heartbeat(ctx, w, ttl)
+	}
+	return s.Store.Heartbeat(ctx, w, ttl)
+}
+
+func (s *store) Leave(ctx context.Context, id tracking.ID) error {
+	if s.leave != nil {
+		return s.leave(ctx, id)
+	}
+	return s.Store.Leave(ctx, id)
 }
 
 var errUnnamed = errors.New("something else")

@@ -62,8 +62,8 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Store implements [queue.Store], [queue.Journal], [queue.SuppressionList] and
-// [queue.Meter] on one SQLite file. It is safe for concurrent use.
+// Store implements [queue.Store], [queue.Journal], [queue.SuppressionList],
+// [queue.Meter] and [queue.Roster] on one SQLite file. It is safe for concurrent use.
 type Store struct {
 	path    string
 	opts    Options
@@ -75,8 +75,9 @@ type Store struct {
 
 	templates templates
 
-	mu       sync.Mutex // guards schedule and closed
+	mu       sync.Mutex // guards schedule, roster and closed
 	schedule *schedule.Schedule
+	roster   schedule.Roster
 	closed   bool
 	calls    sync.WaitGroup // under way
 }

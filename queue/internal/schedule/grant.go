@@ -7,12 +7,14 @@ import (
 )
 
 // Grant is what a window still allows of n, when so many were sent in each slot, and
-// if that is nothing, when to ask again.
+// if that is nothing, when to ask again. Slots beyond the next were counted by a
+// clock that has been set back since: they do not count.
 func Grant(w queue.Window, sent map[int64]int, n int, now time.Time) (granted int, again time.Time) {
-	oldest := w.Slot(now) - queue.WindowSlots
+	newest := w.Slot(now) + 1 // clocks of several processes differ a little
+	oldest := newest - 1 - queue.WindowSlots
 	used, first := 0, int64(0)
 	for slot, count := range sent {
-		if slot < oldest || count <= 0 {
+		if slot < oldest || slot > newest || count <= 0 {
 			continue
 		}
 		if used == 0 || slot < first {
