@@ -8,10 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func returnPath(t *Tracker, id ID) string {
+	return string(t.appendReturnPath(nil, t.signer.appendRecipient(nil, kindReturn, mailing{}, id)))
+}
+
 func TestIdentify(t *testing.T) {
 	t.Parallel()
 	tracker := newTestTracker(t, "https://t.example.com", &Options{ReturnPath: "bounce.example.com"})
-	path := string(tracker.appendReturnPath(nil, letter))
+	path := returnPath(tracker, letter)
 	require.Regexp(t, `^b\+[a-z2-7]{48}@bounce\.example\.com$`, path)
 	messageID := string(tracker.signer.appendRecipient(nil, kindReturn, spring, letter)) + "@example.com"
 	for _, good := range []string{path, "<" + path + ">", strings.ToUpper(path), messageID, " <" + messageID + ">\r\n", "bounces" + path[1:]} {
@@ -35,17 +39,17 @@ func TestIdentify(t *testing.T) {
 func TestNoReturnPath(t *testing.T) {
 	t.Parallel()
 	tracker := newTestTracker(t, "https://t.example.com", nil)
-	require.Empty(t, tracker.appendReturnPath(nil, letter))
+	require.Empty(t, returnPath(tracker, letter))
 }
 
 func FuzzIdentify(f *testing.F) {
 	tracker, err := New("https://t.example.com", []Key{testKey(1)}, &Options{ReturnPath: "bounce.example.com"})
 	require.NoError(f, err)
-	f.Add(string(tracker.appendReturnPath(nil, letter)))
+	f.Add(returnPath(tracker, letter))
 	f.Add(string(tracker.signer.appendRecipient(nil, kindReturn, spring, letter)) + "@example.com")
 	f.Fuzz(func(t *testing.T, s string) {
 		if id, err := tracker.Identify(s); err == nil {
-			again, err := tracker.Identify(string(tracker.appendReturnPath(nil, id)))
+			again, err := tracker.Identify(returnPath(tracker, id))
 			require.NoError(t, err)
 			require.Equal(t, id, again)
 		}

@@ -235,7 +235,7 @@ func (c *copyState) envelope() Envelope {
 	c.scratch = append(append(c.scratch[:0], c.token(kindReturn)...), '@')
 	c.scratch = append(c.scratch, p.domain...)
 	n := len(c.scratch)
-	c.scratch = c.appendReturnPath(c.scratch)
+	c.scratch = p.tracker.appendReturnPath(c.scratch, c.token(kindReturn))
 	both := string(c.scratch)
 	e.MessageID = cmp.Or(p.messageID, both[:n])
 	if len(both) > n {
@@ -243,19 +243,6 @@ func (c *copyState) envelope() Envelope {
 	}
 	c.p, c.r = nil, nil
 	return e
-}
-
-// appendReturnPath does what the tracker's does, with the token that is made
-// already.
-func (c *copyState) appendReturnPath(dst []byte) []byte {
-	t := c.p.tracker
-	if t.returnDomain == "" {
-		return dst
-	}
-	var raw [recipientRaw]byte
-	_, _ = urlEncoding.Decode(raw[:], c.token(kindReturn)) // our own
-	dst = lowerEncoding.AppendEncode(append(dst, t.returnLocal...), raw[:])
-	return append(dst, t.returnDomain...)
 }
 
 // token returns the recipient's token of a kind.

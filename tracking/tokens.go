@@ -151,11 +151,12 @@ func (s *signer) appendRecipient(dst []byte, kind tokenKind, m mailing, id ID) [
 	return urlEncoding.AppendEncode(dst, s.recipient(st, kind, m, id))
 }
 
-// appendReturn appends the R of a reverse-path, 48 characters of [a-z2-7].
-func (s *signer) appendReturn(dst []byte, id ID) []byte {
-	st := s.current.states.Get().(*macState)
-	defer s.current.states.Put(st)
-	return lowerEncoding.AppendEncode(dst, s.recipient(st, kindReturn, mailing{}, id))
+// appendLower appends an R as reverse-paths have it, for servers do not keep the case
+// of those: 48 characters of [a-z2-7].
+func appendLower(dst, token []byte) []byte {
+	var raw [recipientRaw]byte
+	_, _ = urlEncoding.Decode(raw[:], token) // our own
+	return lowerEncoding.AppendEncode(dst, raw[:])
 }
 
 // recipient returns an R before it is encoded. It is valid until st is used again.

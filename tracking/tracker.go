@@ -257,13 +257,13 @@ func (t *Tracker) appendPixel(dst []byte, m mailing) []byte {
 	return append(urlEncoding.AppendEncode(dst, m[:]), '/')
 }
 
-// appendReturnPath appends the reverse-path of a mail, or nothing if the option
-// is not set.
-func (t *Tracker) appendReturnPath(dst []byte, id ID) []byte {
+// appendReturnPath appends the reverse-path of a mail, given its token of the kind
+// return, or nothing if the option is not set.
+func (t *Tracker) appendReturnPath(dst, token []byte) []byte {
 	if t.returnDomain == "" {
 		return dst
 	}
-	dst = t.signer.appendReturn(append(dst, t.returnLocal...), id)
+	dst = appendLower(append(dst, t.returnLocal...), token)
 	return append(dst, t.returnDomain...)
 }
 
