@@ -1,0 +1,145 @@
+package natsqueue_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+)
+
+// cluster is a cluster of NATS servers in the test's process, on loopback.
+type cluster struct {
+	testing.TB
+	options []*server.Options
+	servers []*server.Server // nil where one is stopped
+}
+
+// newCluster starts n servers, whose stores go when the test ends.
+func newCluster(t testing.TB, n int) *cluster {
+	c := &cluster{TB: t, servers: make([]*server.Server, n)}
+	routes := freePorts(t, n)
+	dir := t.TempDir()
+	for i := range n {
+		o := &server.Options{
+			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true,
+			JetStream: true, StoreDir: filepath.Join(dir, fmt.Sprint(i)), JetStreamMaxMemory: 1 << 30, JetStreamMaxStore: 16 << 30,
+		}
+		if n > 1 {
+			o.Cluster = server.ClusterOpts{Name: "mail", Host: "127.0.0.1", Port: routes[i]}
+			for _, port := range routes {
+				o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
+			}
+		}
+		c.options = append(c.options, o)
+	}
+	for i := range n {
+		c.start(i)
+	}
+	t.Cleanup(func() {
+		for i := range c.servers {
+			c.stop(i)
+		}
+	})
+	for i, s := range c.servers {
+		c.options[i].Port = s.Addr().(*net.TCPAddr).Port // the same when it starts again
+	}
+	c.awaitLeader()
+	return c
+}
+
+// freePorts returns ports that nothing listens on.
+func freePorts(t testing.TB, n int) (ports []int) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
+}
+
+// start starts a server that is stopped.
+func (c *cluster) start(i int) {
+	c.Helper()
+	s, err := server.NewServer(c.options[i].Clone())
+	require.NoError(c, err)
+	s.Start()
+	require.True(c, s.ReadyForConnections(30*time.Second), "server %d", i)
+	c.servers[i] = s
+}
+
+// stop stops a server, if it runs.
+func (c *cluster) stop(i int) {
+	if s := c.servers[i]; s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+		c.servers[i] = nil
+	}
+}
+
+// awaitLeader waits until the cluster can make streams.
+func (c *cluster) awaitLeader() {
+	c.Helper()
+	require.Eventually(c, func() bool {
+		for _, s := range c.servers {
+			if s != nil && (len(c.servers) == 1 || s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == len(c.servers)) {
+				return true
+			}
+		}
+		return false
+	}, time.Minute, 20*time.Millisecond)
+}
+
+// leader is the number of the server that leads a stream.
+func (c *cluster) leader(stream string) (leader int) {
+	c.Helper()
+	require.Eventually(c, func() bool {
+		for i, s := range c.servers {
+			if s != nil && s.JetStreamIsStreamLeader("$G", stream) {
+				leader = i
+				return true
+			}
+		}
+		return false
+	}, time.Minute, 20*time.Millisecond)
+	return leader
+}
+
+// connect returns a connection to the cluster, to any server or to these.
+func (c *cluster) connect(only ...int) jetstream.JetStream {
+	c.Helper()
+	if len(only) == 0 {
+		for i := range c.options {
+			only = append(only, i)
+		}
+	}
+	var urls []string
+	for _, i := range only {
+		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", c.options[i].Port))
+	}
+	conn, err := nats.Connect(strings.Join(urls, ","), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.RetryOnFailedConnect(true))
+	require.NoError(c, err)
+	c.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	require.NoError(c, err)
+	return js
+}
+
+// remove deletes the streams of a store.
+func remove(t testing.TB, js jetstream.JetStream, stream string) {
+	for _, name := range []string{stream, stream + "-snapshot", stream + "-event"} {
+		err := js.DeleteStream(context.Background(), name)
+		if err != nil {
+			require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package natsqueue_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/franqueo/franqueo/queue"
+	"github.com/franqueo/franqueo/queue/internal/leak"
+	"github.com/franqueo/franqueo/queue/natsqueue"
+	"github.com/franqueo/franqueo/queue/queuetest"
+	"github.com/franqueo/franqueo/tracking"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+var (
+	_ queue.Store           = (*natsqueue.Store)(nil)
+	_ queue.SuppressionList = (*natsqueue.Store)(nil)
+	_ queue.Meter           = (*natsqueue.Store)(nil)
+	_ queue.Waker           = (*natsqueue.Store)(nil)
+)
+
+// newStream returns the name of a stream that is deleted when the test ends.
+func newStream(t testing.TB, js jetstream.JetStream) string {
+	name := "q-" + tracking.NewID().String()
+	t.Cleanup(func() { remove(t, js, name) })
+	return name
+}
+
+func open(t testing.TB, js jetstream.JetStream, stream string) *natsqueue.Store {
+	t.Helper()
+	s, err := natsqueue.Open(context.Background(), js, &natsqueue.Options{Stream: stream})
+	require.NoError(t, err)
+	return s
+}
+
+func TestStore(t *testing.T) {
+	js := newCluster(t, 3).connect()
+	queuetest.TestStore(t, func(t *testing.T) queue.Store { return open(t, js, newStream(t, js)) })
+}
+
+func TestRestart(t *testing.T) {
+	js := newCluster(t, 3).connect()
+	queuetest.TestRestart(t, func(t *testing.T) func() queue.Store {
+		stream := newStream(t, js)
+		return func() queue.Store { return open(t, js, stream) }
+	})
+}
