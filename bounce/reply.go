@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -173,6 +174,22 @@ func (s Status) String() string {
 		b = strconv.AppendUint(append(b, '.'), uint64(n), 10)
 	}
 	return string(b)
+}
+
+// MarshalText writes the form of String.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the form of String.
+func (s *Status) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*s = Status{}
+		return nil
+	}
+	if statusLen(string(text)) != len(text) {
+		return fmt.Errorf("bounce: status %q is not of the form 5.1.1", text)
+	}
+	*s = parseStatus(string(text))
+	return nil
 }
 
 // ParseStatus reads the enhanced status code that s begins with, as a Status field

@@ -2,6 +2,7 @@ package bounce_test
 
 import (
 	"encoding"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -74,8 +75,24 @@ func TestNamesRoundTrip(t *testing.T) {
 		roundTrip(t, f, &got)
 		require.Equal(t, f, got)
 	}
+	for _, s := range []bounce.Status{{}, {2, 0, 0}, {4, 7, 650}, {5, 1, 10}} {
+		var got bounce.Status
+		roundTrip(t, s, &got)
+		require.Equal(t, s, got)
+	}
 	_, err := bounce.ParseKind("bouncy")
 	require.EqualError(t, err, `bounce: unknown kind "bouncy"`)
+}
+
+func TestStatusText(t *testing.T) {
+	text, err := json.Marshal(bounce.Status{5, 1, 1})
+	require.NoError(t, err)
+	require.Equal(t, `"5.1.1"`, string(text))
+	for _, wrong := range []string{"5", "5.1", "5.1.1 ", "5.1.1 (bad mailbox)", "3.1.1", "5.1.1234", "cinco"} {
+		s := bounce.Status{4, 2, 2}
+		require.EqualError(t, s.UnmarshalText([]byte(wrong)), fmt.Sprintf("bounce: status %q is not of the form 5.1.1", wrong))
+		require.Equal(t, bounce.Status{4, 2, 2}, s)
+	}
 }
 
 func roundTrip(t *testing.T, v encoding.TextMarshaler, into encoding.TextUnmarshaler) {
