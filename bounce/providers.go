@@ -21,6 +21,7 @@ var providers = []provider{
 	{"proofpoint", []string{"pphosted.com", "ppe-hosted.com", "gslb.pphosted.com"}, []string{"proofpoint com", "ppe hosted com", "pphosted com"}, proofpoint},
 	{"barracuda", []string{"barracudanetworks.com"}, []string{"barracudanetworks com", "permanent failed for one or more recipient", "temporary failed for one or more recipient"}, barracuda},
 	{"orange", []string{"orange.fr", "wanadoo.fr", "laposte.net"}, []string{"orange fr", "wanadoo fr", "laposte net", "mwinf"}, orange},
+	{"sfr", []string{"sfr.fr", "sfr.net", "neuf.fr", "cegetel.net", "club-internet.fr", "numericable.fr", "noos.fr"}, []string{"sfr in", "sfr fr"}, sfr},
 	{"mail.ru", []string{"mail.ru"}, []string{"mail ru"}, mailRu},
 	{"yandex", []string{"yandex.ru", "yandex.net", "yandex.com"}, []string{"yandex ru", "yandex net", "yandex com"}, yandex},
 	{"qq", []string{"qq.com", "exmail.qq.com"}, []string{"mail qq com", "weixin qq com"}, qq},

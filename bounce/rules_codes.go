@@ -46,7 +46,7 @@ var vagueStatus = []Rule{
 
 // codes is what is left: the reply code and the command alone.
 var codes = []Rule{
-	{Name: "code-no-mail", Code: "521", Reason: BadDomain},
+	{Name: "code-no-mail", Code: "521", Reason: BadDomain, Verdict: Soft, Action: SuppressAfter}, // QUIRK: AOL and others refuse senders so
 	{Name: "code-no-mail-domain", Code: "556", Reason: BadDomain},
 	{Name: "code-connect", Code: "5", Commands: []Command{Connect, Hello}, Reason: IPBlocked},
 	{Name: "code-mail", Code: "5", Commands: []Command{Mail}, Reason: SenderRejected},

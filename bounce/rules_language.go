@@ -35,6 +35,7 @@ const sameWords = `
 	session sessions
 	attachment attachments
 	header headers
+	dnsbl dnsbls
 	link links
 	url urls uri uris
 	error errors
@@ -79,7 +80,7 @@ var synonyms = map[string]string{
 		"sender domain|senders domain|sending domain|domain of sender|domain of sender address|originator|from domain|return address|sender mailbox|senders mailbox|sender account|senders account|senders address|senders mail address|sender mail address",
 	// The tags of Orange and La Poste.
 	"ofr": "ofr|ofr000|ofr001|ofr002|ofr003|ofr004|ofr005|ofr006|ofr007",
-	"lpn": "lpn|lpn000|lpn001|lpn002|lpn003|lpn004|lpn005|lpn006|lpn007",
+	"lpn": "lpn|lpn000|lpn001|lpn002|lpn003|lpn004|lpn005|lpn006|lpn007|lpn017|lpn027",
 	// What is full.
 	"store":     "mailbox|mail box|inbox|user|account|recipient|folder|mail folder|maildir|storage|quota|mail file|box|spool|disk quota",
 	"postfach":  "postfach|mailbox|konto|account|benutzerkonto|emailkonto|mailkonto|empfanger|empfaenger|benutzer|nutzer|adresse|mail adresse|emailadresse|teilnehmer|mitglied|user",

@@ -3,6 +3,13 @@ package bounce
 // languages is what servers say in other languages than English, often beside it.
 var languages = []Rule{
 	// Spanish.
+	{Name: "es-too-large", Reason: TooLarge, Text: []string{
+		"(mensaje|correo|adjunto|fichero|archivo) (demasiado|muy) (grande|largo)", "tamano maximo", "excede tamano", "supera tamano",
+		"tamano & (excede|excedido|supera|superado|maximo|permitido)",
+	}, Unless: []string{"buzon", "cuota"}},
+	{Name: "es-rate", Reason: RateLimited, Text: []string{
+		"(demasiadas|demasiados) (conexiones|mensajes|correos|envios|peticiones|errores|intentos)", "limite & (envio|envios|conexiones)",
+	}},
 	{Name: "es-full", Reason: MailboxFull, Text: []string{
 		"{buzon} (lleno|llena|excedido|excedida|saturado|sin espacio|supera|superado)", "buzon & lleno",
 		"cuota & (excedida|excedido|superada|sobrepasada)", "excedido & cuota", "espacio insuficiente", "sin espacio",
@@ -12,12 +19,13 @@ var languages = []Rule{
 		"{buzon} (deshabilitado|deshabilitada|desactivado|desactivada|suspendido|suspendida|inactivo|inactiva|" +
 			"cerrado|cerrada|bloqueado|bloqueada|cancelado|cancelada|inhabilitado|inhabilitada|no activo|no activa|" +
 			"eliminado|eliminada)",
+		"{buzon} & (dado|dada) baja", "{buzon} & (caducado|caducada)",
 	}},
 	{Name: "es-unknown", Reason: BadMailbox, Text: []string{
 		"{buzon} (no existe|inexistente|desconocido|desconocida|no encontrado|no encontrada|no valido|no valida|" +
 			"invalido|invalida|incorrecto|incorrecta|no registrado|erroneo)",
 		"no existe (usuario|cuenta|buzon|direccion|destinatario|correo)", "{buzon} & no existe", "usuario desconocido",
-		"no existe", "no se encuentra (usuario|cuenta|buzon|destinatario)", "no se (encontro|pudo encontrar|ha encontrado)",
+		"no existe", "no se encuentra (usuario|cuenta|buzon|destinatario|alojado|alojada)", "{buzon} & no se encuentra", "no se (encontro|pudo encontrar|ha encontrado)",
 	}, Unless: []string{"remitente", "dominio"}},
 	{Name: "es-sender", Reason: SenderRejected, Text: []string{
 		"remitente & (rechazado|invalido|desconocido|bloqueado|no valido|no permitido|no existe|denegado)",
@@ -26,6 +34,12 @@ var languages = []Rule{
 	{Name: "es-blocked", Reason: IPBlocked, Text: []string{"lista negra", "listas negras", "ip (bloqueada|bloqueado|rechazada)"}},
 	{Name: "es-refused", Reason: Policy, Text: []string{"rechazado", "rechazada", "acceso denegado", "no permitido", "no autorizado"}},
 	// Portuguese.
+	{Name: "pt-too-large", Reason: TooLarge, Text: []string{
+		"(mensagem|anexo|arquivo) (muito|demasiado) grande", "tamanho & (excede|excedeu|excedido|maximo|permitido)",
+	}, Unless: []string{"caixa", "quota", "cota"}},
+	{Name: "pt-rate", Reason: RateLimited, Text: []string{
+		"(muitas|muitos|demasiadas|demasiados) (conexoes|ligacoes|mensagens|mails|tentativas)", "limite & (envio|envios|conexoes)",
+	}},
 	{Name: "pt-full", Reason: MailboxFull, Text: []string{
 		"{caixa} (cheia|cheio|lotada|lotado|excedida|excedeu|esgotada|sem espaco|acima)", "caixa & (cheia|lotada)",
 		"quota & (excedida|excedeu)", "cota & (excedida|excedeu)", "sem espaco", "limite & (excedido|espaco)",
@@ -37,7 +51,7 @@ var languages = []Rule{
 	{Name: "pt-unknown", Reason: BadMailbox, Text: []string{
 		"{caixa} (nao existe|inexistente|desconhecido|desconhecida|nao encontrado|nao encontrada|invalido|invalida|" +
 			"nao cadastrado|nao localizado|nao localizada)",
-		"{caixa} & nao existe", "nao existe",
+		"{caixa} & nao existe", "nao existe", "nao ha (usuario|utilizador|conta)", "(usuario|conta) nao pertence",
 	}, Unless: []string{"remetente", "dominio"}},
 	{Name: "pt-sender", Reason: SenderRejected, Text: []string{
 		"remetente & (rejeitado|invalido|desconhecido|bloqueado|nao existe|nao permitido|recusado)",
@@ -45,6 +59,9 @@ var languages = []Rule{
 	{Name: "pt-domain", Reason: BadDomain, Text: []string{"dominio & (nao existe|desconhecido|nao encontrado)"}},
 	{Name: "pt-refused", Reason: Policy, Text: []string{"rejeitado", "rejeitada", "recusado", "acesso negado", "nao permitido"}},
 	// French.
+	{Name: "fr-too-large", Reason: TooLarge, Text: []string{
+		"trop (volumineux|volumineuse|gros|grosse|lourd|grand)", "taille & (depasse|depassee|maximale|maximum|limite)",
+	}, Unless: []string{"boite", "quota", "messagerie"}},
 	{Name: "fr-full", Reason: MailboxFull, Text: []string{
 		"{boite} (pleine|plein|saturee|sature|depasse|depassee)", "boite & (pleine|saturee)",
 		"quota & (depasse|atteint|depassee)", "espace disque & (insuffisant|depasse)", "espace insuffisant",
@@ -82,6 +99,10 @@ var languages = []Rule{
 		"message refuse", "mail refuse", "courriel refuse", "rejete", "non autorise", "acces refuse", "refuse",
 	}, Code: "5", Unless: []string{"refused"}},
 	// German.
+	{Name: "de-too-large", Reason: TooLarge, Text: []string{
+		"zu gross", "(maximale|zulassige|zulaessige|erlaubte) (grosse|groesse|nachrichtengrosse|nachrichtengroesse)",
+		"nachrichtengrosse", "nachrichtengroesse",
+	}},
 	{Name: "de-full", Reason: MailboxFull, Text: []string{
 		"{postfach} (voll|uberfullt|ueberfuellt|uberschritten|ueberschritten|ausgelastet)",
 		"(postfach|mailbox|konto|quota|speicherplatz|speicher) & (voll|erschopft|erschoepft|uberschritten|" +
@@ -117,6 +138,10 @@ var languages = []Rule{
 		"abgelehnt", "verweigert", "nicht erlaubt", "nicht akzeptiert", "zuruckgewiesen", "zurueckgewiesen",
 	}},
 	// Italian.
+	{Name: "it-too-large", Reason: TooLarge, Text: []string{
+		"troppo grande", "dimensione & (massima|superata|superiore|eccede)", "dimensioni & (massime|superate|eccedono)",
+	}, Unless: []string{"casella", "quota"}},
+	{Name: "it-rate", Reason: RateLimited, Text: []string{"(troppe|troppi) (connessioni|messaggi|mail|errori|richieste)"}},
 	{Name: "it-full", Reason: MailboxFull, Text: []string{
 		"{casella} (piena|pieno|esaurita|superata|satura|oltre)", "casella & piena", "quota & (superata|esaurita)",
 		"spazio (esaurito|insufficiente|disco)",
@@ -171,6 +196,10 @@ var languages = []Rule{
 			"usuniete|usunieta)",
 	}},
 	// Russian and Ukrainian.
+	{Name: "ru-too-large", Reason: TooLarge, Text: []string{
+		"слишком (большой|большое|велик|велико)", "размер (письма|сообщения|вложения)",
+	}},
+	{Name: "ru-rate", Reason: RateLimited, Text: []string{"слишком много (соединений|подключений|писем|сообщений|запросов)", "слишком часто"}},
 	{Name: "ru-full", Reason: MailboxFull, Text: []string{
 		"{yashchik} (переполнен|переполнена|полон|заполнен)", "переполнен", "переполнена", "превышена квота",
 		"квота превышена", "превышен (размер|лимит) (ящика|почтового|квоты)", "переповнена",
@@ -202,6 +231,9 @@ var languages = []Rule{
 	}},
 	{Name: "tr-disabled", Reason: MailboxDisabled, Text: []string{"(hesap|hesabi|kullanici) (askiya|kapali|pasif|devre disi|kapatildi)"}},
 	// Chinese, Japanese, Korean.
+	{Name: "zh-too-large", Reason: TooLarge, Text: []string{
+		"邮件过大", "邮件太大", "邮件大小", "附件过大", "郵件過大", "郵件太大", "メッセージサイズ", "サイズが大き", "サイズを超", "サイズが制限", "메시지가 너무", "메일 크기",
+	}},
 	{Name: "zh-full", Reason: MailboxFull, Text: []string{
 		"邮箱已满", "信箱已满", "邮箱空间不足", "空间不足", "空间已满", "容量不足", "超过容量", "超出配额", "郵箱已滿", "信箱已滿", "信箱空間不足", "メールボックスがいっぱい", "容量オーバー",
 		"容量超過", "メールボックスの容量", "いっぱいです", "사서함이 가득", "용량 초과", "편지함이 가득", "용량이 초과",
@@ -219,7 +251,7 @@ var languages = []Rule{
 	{Name: "zh-sender", Reason: SenderRejected, Text: []string{"发件人 & (拒绝|不存在|非法|被拒|无效)", "送信元 & (拒否|不正)", "寄件者 & (拒絕|無效)"}},
 	{Name: "zh-spam", Reason: SpamContent, Text: []string{"垃圾邮件", "垃圾郵件", "迷惑メール", "スパム", "스팸"}},
 	{Name: "zh-virus", Reason: Virus, Text: []string{"病毒", "ウイルス", "ウィルス", "바이러스"}},
-	{Name: "zh-rate", Reason: RateLimited, Text: []string{"频率", "過多", "太频繁", "超过限制", "接続数", "送信制限", "连接数", "連線數"}},
+	{Name: "zh-rate", Reason: RateLimited, Text: []string{"频率", "過多", "频繁", "頻繁", "超过限制", "接続数", "送信制限", "连接数", "連線數"}},
 	{Name: "zh-blocked", Reason: IPBlocked, Text: []string{"黑名单", "黑名單", "ブラックリスト", "블랙리스트"}},
 	{Name: "zh-refused", Reason: Policy, Text: []string{"拒绝", "拒絕", "拒否", "被拒", "거부"}},
 	// Others.

@@ -4,13 +4,11 @@ package bounce
 // such as (S3140).
 var outlook = []Rule{
 	{Name: "outlook-blocked", tag: true, Reason: IPBlocked, Text: []string{
-		"(s3140|s3150|s3113|s3114|s3115)", "part of network on blocked list", "network on our blocked list",
+		"(s3140|s3150|as3140|as3150)", "part of network on blocked list", "network on our blocked list",
 		"(sc|dy|ou) (001|002|003|004)",
 	}},
-	{Name: "outlook-rate", tag: true, Reason: RateLimited, Text: []string{"rp (001|002|003)", "(s844|s775|s77720)"}},
-	{Name: "outlook-reputation", tag: true, Reason: LowReputation, Text: []string{
-		"(s77714|s77719|s77712|s77713)", "temporarily rate limited due to ip reputation",
-	}},
+	{Name: "outlook-rate", tag: true, Reason: RateLimited, Text: []string{"rp (001|002|003)"}},
+	{Name: "outlook-reputation", tag: true, Reason: LowReputation, Text: []string{"temporarily rate limited due to ip reputation"}},
 	{Name: "outlook-unknown", Reason: BadMailbox, Code: "5", Text: []string{"requested action not taken mailbox unavailable"}},
 	{Name: "outlook-unknown-tag", tag: true, Reason: BadMailbox, Text: []string{"mailbox unavailable s2017062302"}},
 	{Name: "outlook-domain", tag: true, Reason: BadDomain, Text: []string{"domain not reachable"}},

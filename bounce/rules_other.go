@@ -2,46 +2,44 @@ package bounce
 
 var zoho = []Rule{
 	{Name: "zoho-policy", Reason: Policy, Status: "5.7.7", Text: []string{"mail policy violation", "policy"}},
+	{Name: "zoho-refused", Reason: RecipientRefused, Text: []string{"mailbox delivery (restricted by|failed) policy"}},
 	{Name: "zoho-unknown", Reason: BadMailbox, Text: []string{"user not exist", "invalid recipient"}},
 	{Name: "zoho-destination", Reason: SenderRejected, Code: "541", Text: []string{"mail rejected by destination domain"}},
 }
 
-// comcast tags its replies: BL000001, RL000001, PT000001.
+// comcast tags its replies: BL000001, RL000001. The binary digits of BL tell which
+// block lists it is, ES is for dynamic addresses.
 var comcast = []Rule{
 	{Name: "comcast-blocked", tag: true, Reason: IPBlocked, Text: []string{
-		"(bl000000|bl000001|bl000002|bl000010|bl000100)", "blocked for spam & comcast",
+		"(bl000000|bl000001|bl000010|bl000011|bl000100|bl000101|bl000110|bl000111|es000001|es000010)",
+		"blocked for spam & comcast",
 	}},
-	{Name: "comcast-rate", tag: true, Reason: RateLimited, Text: []string{"(rl000001|rl000002|rl000003|rl000010|th000001)"}},
-	{Name: "comcast-ptr", tag: true, Reason: NoPTR, Text: []string{"(pt000001|pt000010)", "comcast required all mail servers & ptr"}},
-	{Name: "comcast-spam", tag: true, Reason: SpamContent, Text: []string{"(sp000001|sp000010|cf000001)"}},
+	{Name: "comcast-rate", tag: true, Reason: RateLimited, Text: []string{"(rl000001|rl000002|rl000003)"}},
+	{Name: "comcast-ptr", tag: true, Reason: NoPTR, Text: []string{"comcast required all mail servers & ptr"}},
 	{Name: "comcast-unknown", tag: true, Reason: BadMailbox, Text: []string{"not our customer"}},
-	{Name: "comcast-sender", Reason: SenderRejected, Text: []string{"(xa000001|sd000001)"}},
 }
 
-// cox tags its replies: CXBL, CXTHRT, CXSNDR.
+// cox tags its replies: CXBL, CXTHRT, CXSNDR. The binary digits of IPBL tell which
+// block lists it is.
 var cox = []Rule{
 	{Name: "cox-blocked", tag: true, Reason: IPBlocked, Text: []string{
-		"(cxbl|ipbl0001|ipbl0010|ipbl0100|ipbl1000|ipbl0110|cxrbl)", "blocked by & cxbl",
+		"(cxbl|cdrbl|ipbl0001|ipbl0010|ipbl0011|ipbl0100|ipbl0101|ipbl0110|ipbl0111|ipbl1000|ipbl1001|" +
+			"ipbl1010|ipbl1011|ipbl1100|ipbl1101|ipbl1110|ipbl1111)",
 	}},
-	{Name: "cox-rate", tag: true, Reason: RateLimited, Text: []string{"(cxthrt|cxcnct|cxmsg|cxmjc)"}},
-	{Name: "cox-recipients", tag: true, Reason: TooManyRecipients, Text: []string{"(cxmxrt|cxmxrc)"}},
-	{Name: "cox-ptr", tag: true, Reason: NoPTR, Text: []string{"(cxdns|cxhelo|cxehlo)"}},
-	{Name: "cox-sender", tag: true, Reason: SenderRejected, Text: []string{"(cxsndr|cxsmtp|cxfrom)"}},
-	{Name: "cox-content", tag: true, Reason: SpamContent, Text: []string{"(urlbl011|urlbl|cxurl|cxspam)"}},
-	{Name: "cox-policy", tag: true, Reason: LowReputation, Text: []string{"(cxrp|cxmj)"}},
+	{Name: "cox-rate", tag: true, Reason: RateLimited, Text: []string{"(cxthrt|cxcnct|cxmxrt)"}},
+	{Name: "cox-ptr", tag: true, Reason: NoPTR, Text: []string{"cxdns"}},
+	{Name: "cox-authentication", tag: true, Reason: AuthFailed, Text: []string{"cxsndr"}},
+	{Name: "cox-sender", tag: true, Reason: SenderRejected, Text: []string{"(cxsmtp|cxmj)"}},
 }
 
-// spectrum is Charter, Time Warner and Bright House: a number behind AUP#.
+// spectrum is Charter, Time Warner and Bright House: a number behind AUP#, for its
+// policy of acceptable use. Not all are published; none is about the mailbox.
 var spectrum = []Rule{
-	{Name: "spectrum-rate", tag: true, Reason: RateLimited, Text: []string{
-		"aup (in|i|cnct|cxcnct|out|mxrt|lim|r) (1310|1320|1330|1340|1350|1380|1450|1500|1510|1520|1530|1540|1550|1580|1600)",
-		"aup (cnct|cxcnct|mxrt|lim)",
-	}},
-	{Name: "spectrum-blocked", tag: true, Reason: IPBlocked, Text: []string{"aup (i|in) (1000|1010|1020|1090|1100|1200|1210)", "aup bl"}},
-	{Name: "spectrum-reputation", tag: true, Reason: LowReputation, Text: []string{"aup r (1800|1810|1820|1830|1840)"}},
-	{Name: "spectrum-sender", tag: true, Reason: SenderRejected, Text: []string{"aup (sndr|out) (1300|1310|1320|1330)", "aup sndr"}},
-	{Name: "spectrum-ptr", tag: true, Reason: NoPTR, Text: []string{"aup (dns|ptr|rdns|helo)"}},
-	{Name: "spectrum-content", tag: true, Reason: SpamContent, Text: []string{"aup (1260|1400|1410|1440|content|c|url)"}},
+	{Name: "spectrum-rate", tag: true, Reason: RateLimited, Text: []string{"aup (in |)(1310|1320|1330|1340)"}},
+	{Name: "spectrum-sender", tag: true, Reason: SenderRejected, Text: []string{"aup & sender rejected"}},
+	{Name: "spectrum-later", Reason: RateLimited, Code: "4", Text: []string{"aup"}},
+	{Name: "spectrum-blocked", tag: true, Reason: IPBlocked, Text: []string{"aup & (blocked|esmtp server not available)"}},
+	{Name: "spectrum-refused", Reason: LowReputation, Text: []string{"aup"}},
 }
 
 var att = []Rule{

@@ -126,7 +126,7 @@ var aboutRecipient = []Rule{
 		"no record of (account|user|mailbox|address|recipient)", "unallocated",
 		"check (address|spelling|recipient|recipient address|recipients|mail address)", "typo", "typos", "mistyped",
 		"misspelled", "mis spelled", "nobody (here|by)", "no one here", "not deliverable (here|to)",
-		"delivery to address not", "no such mail", "no account", "no user", "no recipient", "no matches",
+		"delivery to address not", "(invalid|unknown|bad) rcptto", "no such mail", "no account", "no user", "no recipient", "no matches",
 		"not configured to receive mail", "not provisioned", "unprovisioned", "no forwarding address",
 		"unknown at this address", "no delivery address", "address no longer", "mailbox no longer",
 		"recipient address reserved", "single label domain", "single label domains", "no local mailbox", "not valid mailbox",
@@ -152,7 +152,7 @@ var aboutRecipient = []Rule{
 
 // vagueWords stand after the status codes that are clear.
 var vagueWords = []Rule{
-	{Name: "recipient-access-denied", Reason: RecipientRefused, Status: "x.7.x", Text: []string{"recipient address rejected", "recipient rejected"}, Unless: []string{
+	{Name: "recipient-access-denied", Reason: RecipientRefused, Status: "5.7.x", Text: []string{"recipient address rejected", "recipient rejected"}, Unless: []string{
 		"recipient address rejected access denied", "policy violation", "media error",
 	}},
 	{Name: "expired", Reason: Expired, Text: []string{
@@ -220,7 +220,7 @@ var vagueWords = []Rule{
 		"exit (status|code)", "exited with", "out of memory", "too busy", "(high|load|heavy) (load|average|too high)",
 		"load average", "maintenance", "closing (transmission channel|connection|transmission)", "shutting down",
 		"overloaded", "aborted", "retry", "come back later", "temporary", "temporarily", "deferred", "user database",
-		"x unix", "operating system", "sysexits", "command died", "core dump", "not running", "unavailable",
+		"x unix", "local delivery failed", "operating system", "sysexits", "command died", "core dump", "not running", "unavailable",
 	}},
 	{Name: "sender-words", Reason: SenderRejected, Text: []string{
 		"unauthorized sender", "{sender} & (rejected|denied|refused|blocked|invalid)",

@@ -3,7 +3,7 @@ package bounce
 // mailRu answers for an unknown mailbox after the message.
 var mailRu = []Rule{
 	{Name: "mail.ru-disabled", tag: true, Reason: MailboxDisabled, Text: []string{
-		"local mailbox unavailable account disabled", "invalid mailbox & account disabled",
+		"local mailbox unavailable account disabled", "invalid mailbox & account disabled", "local mailbox & user terminated",
 	}},
 	{Name: "mail.ru-unknown", tag: true, Reason: BadMailbox, Text: []string{
 		"message not accept invalid mailbox", "local mailbox unavailable", "local mailbox & unavailable",
@@ -15,6 +15,6 @@ var mailRu = []Rule{
 // yandex says "550 5.7.1 No such user!": the words count.
 var yandex = []Rule{
 	{Name: "yandex-unknown", Reason: BadMailbox, Text: []string{"no such user"}},
-	{Name: "yandex-refused", tag: true, Reason: RecipientRefused, Text: []string{"policy rejected on target address"}},
+	{Name: "yandex-blocked", tag: true, Reason: MailboxDisabled, Text: []string{"policy rejected on target address"}},
 	{Name: "yandex-spam", tag: true, Reason: SpamContent, Text: []string{"under suspicion of spam"}},
 }

@@ -17,6 +17,7 @@ var aboutSender = []Rule{
 		"not allowed to send to (recipient|group|user|list|address|distribution)",
 		"not permitted to send to (recipient|group|user|list|address)",
 		"not authorized to send to (recipient|group|user|list|address|mailbox)",
+		"not (allowed|permitted|authorized) to post",
 		"permission to (send|post) to (recipient|group|list|address)",
 		"only (accept|allow) (mail|message) from (authorized|internal|approved|known|members|users|certain|specific|" +
 			"allowed|trusted|people)",
@@ -56,7 +57,7 @@ var aboutSender = []Rule{
 		"(unable|not|refused|unauthorized|illegal|no|attempted|attempt) to relay",
 		"(not|no|don|refused|unauthorized|denied|prohibited|invalid credentials for|not authorized to|" +
 			"not permitted to|not allowed to|insecure mail) relay",
-		"not allowed to (send|relay|transmit) (mail |)(through|via|from) (server|host)",
+		"not allowed to (send|relay|transmit) (mail |)(through|via|from) (server|host)", "remote domain not supported",
 		"relay (not|no|from) (permitted|allowed|access)", "relay & denied", "list of allowed rcpthosts", "allowed rcpthosts",
 		"rcpthosts", "not gateway", "not mail gateway", "not open relay", "not local host", "not local domain",
 		"domain not (hosted|local|handled|served|serviced|configured|ours|accepted here)",
@@ -105,6 +106,7 @@ var aboutSender = []Rule{
 		"not (find|resolve|found) (client |sending |)(hostname|host name|host|ip|server name)", "ip name lookup failed",
 		"name lookup failed", "dynamic hostname", "dynamic ip & hostname", "unable to resolve host", "client hostname",
 		"fully qualified hostname", "fully qualified domain",
+		"(helo|ehlo) (must |)(fqdn|fully qualified)",
 		"(helo|ehlo|heloname) (command |name |argument |host |hostname |greeting |)(rejected|invalid|not|bad|" +
 			"mismatch|must|unresolvable|forged|check|syntax|policy|restricted|failed|denied|contains|refused)",
 		"(bad|invalid|forged|fake|incorrect|wrong|faked|dynamic) (helo|ehlo)", "helo & not resolve", "helo & not fqdn",
@@ -136,7 +138,7 @@ var aboutSender = []Rule{
 			"not permitted to connect|not allowed to send|restricted)",
 		"(blocked|banned|listed|denied|refused|untrusted|bad|rejected) (sending |source |client |because of |from |" +
 			"by |due to |)(ip|ip address|client|network|host|mta|hostname)",
-		"(blocked|listed|denied|rejected|banned) (using|at|because of ip|due to ip|for sending spam|for spam|for abuse)",
+		"(blocked|listed|denied|rejected|banned) (using|at|because of ip|due to ip|for sending spam|for abuse)",
 		"ip address (not|unknown|invalid|unregistered|unrecognized)", "ip (unknown|unregistered|invalid)", "ip & blocked",
 		"ip & banned", "ip & listed", "host & blocked using", "client host rejected", "client rejected", "found in & listed",
 		"rejected & found in", "connection (rejected|refused|denied) by (policy|admin|administrator|filter)",
@@ -147,17 +149,19 @@ var aboutSender = []Rule{
 		"hijacked", "botnet", "open proxy", "open relay", "compromised",
 	}, Unless: []string{
 		"user unknown", "unknown user", "no such user", "recipient blocked", "account blocked", "mailbox blocked",
+		"host rejected throttled",
 	}},
 	{Name: "recipient-rate", Reason: RecipientRate, Text: []string{
 		"receiving mail (at rate|too quickly|too fast|too often)", "user receiving mail", "(mailbox|recipient) receiving too", "recipient thread limit",
 		"recipient & receiving too", "{user} received too many", "too many messages for {user}",
+		"{user} received too much (mail|message)", "recipient exceeded message rate",
 		"{user} & too many messages in", "(recipient|mailbox) & (hourly|per hour|daily) & receive limit",
 		"recipients & message receive limit", "too much mail for {user}",
 	}},
 	{Name: "too-many-recipients", Reason: TooManyRecipients, Text: []string{
 		"too much recipient", "too many (recipient|rcpt|rcpts|rcpt to|destination|addressees)",
 		"(recipient|rcpt) (limit|count|number) (exceeded|reached|too)", "maximum (number of |)(recipient|rcpt)",
-		"number of recipient & (exceeded|limit|too)", "recipient per (message|session|connection|domain|transaction|mail)",
+		"number of (recipient|rcpt|rcpts) & (exceeded|limit|too|over)", "recipient per (message|session|connection|domain|transaction|mail)",
 		"one recipient at time", "only one recipient", "exceeded & recipient per", "recipient limit",
 		"multiple destination domain", "multiple recipient domain", "size per transaction exceeded", "recipient exceeded",
 		"more recipient than", "split message",
@@ -220,7 +224,7 @@ var aboutSender = []Rule{
 		"mail rejected & sender", "sender & (blocked|rejected|denied|banned)", "bounces not accept", "bounce not accept",
 		"not accept bounce", "not accept null sender", "null (sender|reverse path)",
 		"empty (sender|envelope|reverse path|return path)", "bounce messages not", "mail address not verified",
-		"mail sending denied", "sender account disabled", "bad outbound sender", "sending denied", "sender denied",
+		"mail sending denied", "message sending & (disabled|blocked|suspended|forbidden)", "sender account disabled", "bad outbound sender", "sending denied", "sender denied",
 		"not registered gateway user", "access denied & outbound", "domain & not registered & workspace",
 		"unregistered domain", "your domain & blocked", "header based & blocked", "block policy for", "envelope blocked",
 		"envelope rejected", "sender address & blacklisted", "from address & not", "sender domain & not",

@@ -4,6 +4,7 @@ package bounce
 // and by Comcast): mostly no status, but tags in brackets. It often answers for an
 // unknown user only after the message.
 var yahoo = []Rule{
+	{Name: "yahoo-authentication", tag: true, Reason: AuthFailed, Text: []string{"yahoo required all senders to authenticate"}},
 	{Name: "yahoo-deferred", tag: true, Reason: LowReputation, Text: []string{
 		"(tss01|tss02|tss03|tss04|tss05|tss06|tss07|tss08|tss09|tss10|tss11|tss12|ts01|ts02|ts03)",
 		"deferred due to user complaint", "deferred due to unexpected volume", "message permanently deferred",
@@ -13,7 +14,6 @@ var yahoo = []Rule{
 		"(bl21|bl22|bl23|bl24|gl01|ipts04)", "connection not accept from ip",
 	}},
 	{Name: "yahoo-policy", tag: true, Reason: Policy, Text: []string{"ph01", "not accept for policy reasons", "mail not accept for policy"}},
-	{Name: "yahoo-authentication", tag: true, Reason: AuthFailed, Text: []string{"yahoo required all senders to authenticate"}},
 	{Name: "yahoo-from", tag: true, Reason: SenderRejected, Text: []string{
 		"unresolvable rfc 5321", "unresolvable rfc 5322", "due to unresolvable & from",
 	}},
@@ -33,11 +33,11 @@ var yahoo = []Rule{
 	{Name: "yahoo-lookup", tag: true, Reason: SenderRejected, Status: "5.4.4", Text: []string{"domain lookup failed"}},
 	{Name: "yahoo-busy", Reason: System, Text: []string{"temporary domain failed", "resources temporarily"}},
 
-	// AOL, before it moved.
-	{Name: "aol-rate", tag: true, Reason: RateLimited, Text: []string{"dyn (t1|t2|t3)", "rly (ch|ch2)", "con t1"}},
-	{Name: "aol-blocked", tag: true, Reason: IPBlocked, Text: []string{
-		"con (b1|b2)", "rly (b1|b2|b3|b4|b5|bd|sn)", "rtr (bb|bl|ch|sc|ds|ge|sn|rb)", "dyn (b1|b2)",
-	}},
-	{Name: "aol-content", tag: true, Reason: SpamContent, Text: []string{"hvu (b1|b2)", "icu c1"}},
-	{Name: "aol-ptr", tag: true, Reason: NoPTR, Text: []string{"dns (nr|b1|b2|b3)"}},
+	// AOL, before it moved: a family, and one of its members, as in (RLY:B1).
+	{Name: "aol-ptr", tag: true, Reason: NoPTR, Text: []string{"dns nr", "rtr rd"}},
+	{Name: "aol-content", tag: true, Reason: SpamContent, Text: []string{"hvu b1"}},
+	{Name: "aol-sender", tag: true, Reason: SenderRejected, Text: []string{"rly sn"}},
+	{Name: "aol-rate", Reason: RateLimited, Code: "4", Text: []string{"dyn", "con", "rly"}},
+	{Name: "aol-blocked", Reason: IPBlocked, Text: []string{"rtr", "rly", "con", "dyn"}},
+	{Name: "aol-refused", Reason: Policy, Text: []string{"aol not accept delivery of message"}},
 }
