@@ -20,8 +20,10 @@ var gmail = []Rule{
 	}},
 	{Name: "gmail-unsolicited-blocked", tag: true, Reason: IPBlocked, Code: "5", Text: []string{"unusual rate of unsolicited mail"}},
 	{Name: "gmail-unsolicited-rate", tag: true, Reason: RateLimited, Text: []string{
-		"p unsolicitedratelimiterror", "unusual rate of unsolicited mail",
+		"p unsolicitedratelimiterror", "unusual rate of unsolicited mail", "gmail detected unusual rate of mail",
 	}},
+	{Name: "gmail-flood", Status: "x.7.28", Reason: RateLimited},
+	{Name: "gmail-busy", Reason: System, Text: []string{"mail server temporarily rejected message"}},
 	{Name: "gmail-quota", tag: true, Reason: RateLimited, Text: []string{
 		"p exceededmaxrecipients", "daily user sending", "daily sending quota", "daily smtp relay",
 		"smtp relay (limit|quota)", "peak smtp relay", "mail quota exceeded & gsmtp",

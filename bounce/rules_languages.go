@@ -31,7 +31,8 @@ var languages = []Rule{
 		"remitente & (rechazado|invalido|desconocido|bloqueado|no valido|no permitido|no existe|denegado)",
 	}},
 	{Name: "es-domain", Reason: BadDomain, Text: []string{"dominio & (no existe|desconocido|inexistente|no encontrado|no valido|invalido)"}},
-	{Name: "es-blocked", Reason: IPBlocked, Text: []string{"lista negra", "listas negras", "ip (bloqueada|bloqueado|rechazada)"}},
+	{Name: "es-blocked", Reason: IPBlocked, Text: []string{"lista negra", "listas negras", "ip (bloqueada|bloqueado|rechazada)", "bloqueado por (envio|spam|abuso)"}},
+	{Name: "es-relay", Reason: RelayDenied, Text: []string{"(no permite|no permitido|denegado) (reenvio|relay)", "(reenvio|relay) (no|denegado)"}},
 	{Name: "es-refused", Reason: Policy, Text: []string{"rechazado", "rechazada", "acceso denegado", "no permitido", "no autorizado"}},
 	// Portuguese.
 	{Name: "pt-too-large", Reason: TooLarge, Text: []string{
@@ -57,6 +58,7 @@ var languages = []Rule{
 		"remetente & (rejeitado|invalido|desconhecido|bloqueado|nao existe|nao permitido|recusado)",
 	}},
 	{Name: "pt-domain", Reason: BadDomain, Text: []string{"dominio & (nao existe|desconhecido|nao encontrado)"}},
+	{Name: "pt-relay", Reason: RelayDenied, Text: []string{"(retransmissao|encaminhamento|relay) (nao|negado|negada)"}},
 	{Name: "pt-refused", Reason: Policy, Text: []string{"rejeitado", "rejeitada", "recusado", "acesso negado", "nao permitido"}},
 	// French.
 	{Name: "fr-too-large", Reason: TooLarge, Text: []string{
@@ -214,7 +216,7 @@ var languages = []Rule{
 			"не знайдено|не існує)",
 		"(нет|не существует) (такого|такой) (пользователя|адреса|ящика|получателя|адресата|почтового ящика|почты)",
 		"такого пользователя нет", "неизвестный (пользователь|получатель|адресат)", "{yashchik} & не существует",
-		"не существует", "не найден", "немає такого",
+		"не существует", "не найден", "не зарегистрирован", "немає такого",
 	}, Unless: []string{"домен", "отправитель", "отправителя"}},
 	{Name: "ru-sender", Reason: SenderRejected, Text: []string{
 		"(отправитель|отправителя|отправителю) & (заблокирован|отклонен|неизвестен|запрещен|запрещена|не существует)",

@@ -20,7 +20,7 @@ var aboutMessage = []Rule{
 		"exceeded (fixed |administrative |)(maximum |max |allowed )(message |mail |)size",
 		"exceeded (size limit|fixed maximum|maximum message|maximum size|administrative limit|googles limit|" +
 			"googles message size|message size|max size)",
-		"length of data & (maximum|limit|threshold)", "exceeded & limit of & bytes", "maximum (mail|message|allowed) size", "fixed maximum message", "max message size",
+		"length of data & (maximum|limit|threshold)", "exceeded & limit of & bytes", "size greater than", "maximum (mail|message|allowed) size", "fixed maximum message", "max message size",
 		"too large", "too big", "oversize", "oversized", "recipsizelimit", "sendsizelimit", "size restriction",
 		"size restrictions", "message length", "reduce size", "line limit",
 	}, Unless: []string{
@@ -111,6 +111,6 @@ var aboutMessage = []Rule{
 		"score & (limit|threshold|exceeded|over|too high|above|required)", "messagescoringupperlimit",
 		"(blocked|rejected|caught|stopped|filtered|quarantined) by (content|spam|filter|filters|mail filter|rule|" +
 			"our filter|bayesian|message filter|contentfilter|security filter)",
-		"scored as", "looks like spam", "not wanted here", "spam", "spammy", "spamming",
+		"scored & points", "scored as", "looks like spam", "not wanted here", "spam", "spammy", "spamming",
 	}, Unless: noSuchUser},
 }

@@ -11,7 +11,7 @@ var outlook = []Rule{
 	{Name: "outlook-reputation", tag: true, Reason: LowReputation, Text: []string{"temporarily rate limited due to ip reputation"}},
 	{Name: "outlook-unknown", Reason: BadMailbox, Code: "5", Text: []string{"requested action not taken mailbox unavailable"}},
 	{Name: "outlook-unknown-tag", tag: true, Reason: BadMailbox, Text: []string{"mailbox unavailable s2017062302"}},
-	{Name: "outlook-domain", tag: true, Reason: BadDomain, Text: []string{"domain not reachable"}},
+	{Name: "outlook-domain", tag: true, Reason: BadDomain, Text: []string{"not delivered to recipient domain not reachable"}},
 	{Name: "outlook-full", Reason: MailboxFull, Code: "552", Text: []string{"requested mail action aborted exceeded storage"}},
 }
 

@@ -34,15 +34,14 @@ var aboutRecipient = []Rule{
 		"not logged in (for|since|recently)", "administratively (disabled|locked|suspended)",
 		"no longer (active|in use|in service|accept|receives|monitored|receiving|used|operational|accept mail|" +
 			"accept any|open|maintained|checked|being)",
-		"not accept mail for this user", "(mailbox|account) (frozen|pending|hold)", "out of service", "not active",
-		"temporarily (disabled|suspended|inactive)", "not in use", "inactive mail", "mailboxdisabled", "address retired",
-		"deactivated due to", "due to inactivity", "inactivity", "disabled due to", "disabled by", "discontinued product",
+		"not accept mail for this user", "(mailbox|account) (frozen|pending|hold)", "not active", "not in use", "inactive mail", "mailboxdisabled", "address retired",
+		"deactivated due to", "due to inactivity", "inactivity", "discontinued product",
 	}, Unless: []string{"service not active"}},
 	{Name: "domain-unknown", Reason: BadDomain, Text: []string{
 		"host (unknown|not found|not exist|name not found|name unknown)",
 		"unknown (host|domain|mail domain|destination domain|recipient domain|hostname)",
 		"(domain|domain name|mail domain|destination domain|dns domain|recipient domain|hostname) (not found|" +
-			"not exist|unknown|invalid|not valid|nonexistent|expired|not reachable|not accept mail|not accept message|" +
+			"not exist|unknown|invalid|not valid|nonexistent|expired|not accept mail|not accept message|" +
 			"not accept incoming|not recognized|inactive|not active|not registered|lookup failed nxdomain|" +
 			"no longer exist|not receive mail|nonexist|no mx|no mail)",
 		"(no such|bad|invalid|unrouteable|nonexistent|non exist|illegal|undefined|unresolvable|unrouteable mail|" +
@@ -192,7 +191,7 @@ var vagueWords = []Rule{
 		"(need|expected|no|missing|must|issue) (mail|rcpt|helo|ehlo) (command|first|before|from)", "helo first", "ehlo first",
 		"pipelining", "out of (sequence|order)", "protocol (error|violation)", "synchronization error", "smtputf8", "eai",
 		"nested mail", "too many syntax",
-	}},
+	}, Unless: []string{"policy"}},
 	{Name: "policy-clear", Reason: Policy, Text: []string{
 		"(due to|by|for|violated|violation|against|local|security|organization|company|corporate|content|site|" +
 			"message) policy",

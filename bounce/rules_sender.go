@@ -64,7 +64,7 @@ var aboutSender = []Rule{
 		"domain (not hosted|hosted elsewhere)", "not hosted here", "nonlocal", "non local", "not host (domain|mail)",
 		"not authoritative for", "not our domain", "domain not in (list|allowed)", "not final destination",
 		"we not handle mail", "not handle mail for", "no mail for domain", "not accept mail for domain",
-		"not (mail exchanger|mx|responsible|configured) for (domain|host|mail|this)", "not authorized to send mail directly",
+		"not (mail exchanger|mx|responsible|configured) (for|of) (domain|host|mail|this)", "not authorized to send mail directly",
 		"host not permitted to relay", "mail server not accept mail for domain", "message rejected & identities failed check",
 	}},
 	{Name: "sender-verify", Reason: SenderRejected, Text: []string{
@@ -149,7 +149,7 @@ var aboutSender = []Rule{
 		"hijacked", "botnet", "open proxy", "open relay", "compromised",
 	}, Unless: []string{
 		"user unknown", "unknown user", "no such user", "recipient blocked", "account blocked", "mailbox blocked",
-		"host rejected throttled",
+		"host rejected throttled", "server temporarily rejected message",
 	}},
 	{Name: "recipient-rate", Reason: RecipientRate, Text: []string{
 		"receiving mail (at rate|too quickly|too fast|too often)", "user receiving mail", "(mailbox|recipient) receiving too", "recipient thread limit",
@@ -185,7 +185,8 @@ var aboutSender = []Rule{
 		"(maximum|max) (number of |message per )(connection|message|mail|concurrent|session|smtp|allowed connection)",
 		"(maximum|max) (connection|session|concurrent)", "(max|maximum) message per connection", "connection limit",
 		"limit connection", "limit on (number|connection|message)",
-		"(message|mail|connection) per (hour|day|minute|second|connection|session)", "exceeded & sending threshold",
+		"(message|mail|connection) per (hour|day|minute|second|connection|session)", "exceeded number of (message|mail|connection|recipient)",
+		"(hourly|daily|monthly) limit", "exceeded & sending threshold",
 		"exceeded & permitted limit", "volume exceeded", "limit exceeded for", "reduce (rate|volume|number)",
 		"over limit & (connection|sender|hour|ip)", "flood", "flooding", "dictionary attack", "directory harvest",
 		"harvest attack", "harvesting", "burst",
@@ -220,7 +221,7 @@ var aboutSender = []Rule{
 		"mail from (domain |address |host |)(not allowed|not accept|not permitted|rejected|refused|denied|blocked|" +
 			"prohibited|banned|not welcome)",
 		"(rejected|refused|blocked|denied) mail from", "refused mail from", "no mail accept from",
-		"mail from & (rejected|refused|denied|blocked)", "mail from & not (allowed|accept|permitted)",
+		"mail from & (rejected|refused|denied|blocked)", "mail from & not (allowed|accept|permitted|welcome)",
 		"mail rejected & sender", "sender & (blocked|rejected|denied|banned)", "bounces not accept", "bounce not accept",
 		"not accept bounce", "not accept null sender", "null (sender|reverse path)",
 		"empty (sender|envelope|reverse path|return path)", "bounce messages not", "mail address not verified",
@@ -229,7 +230,7 @@ var aboutSender = []Rule{
 		"unregistered domain", "your domain & blocked", "header based & blocked", "block policy for", "envelope blocked",
 		"envelope rejected", "sender address & blacklisted", "from address & not", "sender domain & not",
 	}, Unless: []string{
-		"user unknown", "unknown user", "no such user", "no such recipient", "mailbox full", "sender notified",
+		"user unknown", "no such user", "no such recipient", "mailbox full", "sender notified",
 	}},
 	// The status says whose domain it is that "does not exist".
 	{Name: "status-sender", Status: "x.1.7-8", Reason: SenderRejected, Unless: []string{"user unknown", "unknown user", "no such user", "invalid recipient", "recipient address"}},

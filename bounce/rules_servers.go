@@ -41,7 +41,7 @@ var servers = []Rule{
 	{Name: "sendmail-headers", Reason: ContentRefused, Text: []string{"headers too large"}},
 	{Name: "sendmail-name-server", Reason: Network, Text: []string{"host name lookup failed", "name server & host name lookup"}},
 	{Name: "sendmail-real-domain", Reason: SenderRejected, Text: []string{
-		"real domain name required for sender", "sender domain must exist", "domain of sender address",
+		"domain name required for sender", "sender domain must exist", "domain of sender address",
 	}},
 	{Name: "sendmail-disk-quota", Reason: MailboxFull, Text: []string{"not create output & quota exceeded", "disc quota exceeded"}},
 	{Name: "sendmail-disk-full", Reason: System, Status: "x.4.5", Text: []string{"insufficient disk space"}},

@@ -30,7 +30,7 @@ var yahoo = []Rule{
 	{Name: "yahoo-connections", tag: true, Reason: RateLimited, Text: []string{
 		"max message per connection reached", "vs1 mf", "vs1 ip", "excessive unknown recipient",
 	}},
-	{Name: "yahoo-lookup", tag: true, Reason: SenderRejected, Status: "5.4.4", Text: []string{"domain lookup failed"}},
+	{Name: "yahoo-lookup", Reason: SenderRejected, Status: "5.4.4", Text: []string{"domain lookup failed"}},
 	{Name: "yahoo-busy", Reason: System, Text: []string{"temporary domain failed", "resources temporarily"}},
 
 	// AOL, before it moved: a family, and one of its members, as in (RLY:B1).
