@@ -1,6 +1,10 @@
 package bounce
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // mention is an address in a text, at [start, end) with its brackets or quotes.
 type mention struct {
@@ -48,6 +52,7 @@ func addressAt(s string, floor, i int) (mention, bool) {
 		for start > floor && isLocal(s[start-1]) {
 			start--
 		}
+		start += pastMarks(s[start:i])
 		for start < i && strings.IndexByte(".'`*=", s[start]) >= 0 { // bullets and quotes
 			start++
 		}
@@ -75,6 +80,17 @@ func addressAt(s string, floor, i int) (mention, bool) {
 		f.start, f.end = start-1, end+1
 	}
 	return f, true
+}
+
+// pastMarks is where the last punctuation of s ends that is not ASCII, such as a wide
+// colon: it stands before an address, and is no part of it.
+func pastMarks(s string) int {
+	at := strings.LastIndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf && (unicode.IsPunct(r) || unicode.IsSpace(r)) })
+	if at < 0 {
+		return 0
+	}
+	_, n := utf8.DecodeRuneInString(s[at:])
+	return at + n
 }
 
 // isLocal says whether c may stand in an unquoted local part. Bytes of UTF-8 may,

@@ -70,7 +70,7 @@ func (p *parser) isBounce() bool {
 	if p.status || len(p.failed) > 0 || p.head.multipart && !strings.EqualFold(p.head.reportType, "disposition-notification") {
 		return true
 	}
-	said := count(failing.in(p.lead()), headings.in(r.Subject), r.Agent != "", containsFold(p.lead(), "final-recipient:"))
+	said := count(failing.in(p.lead()) || p.head.daemon && p.head.nullPath && p.quotesReply(), headings.in(r.Subject), r.Agent != "", containsFold(p.lead(), "final-recipient:"))
 	automatic := p.head.autoSubmitted != "" && !hasPrefixFold(p.head.autoSubmitted, "no")
 	other := count(p.head.daemon, p.head.nullPath, automatic, p.returned != "")
 	switch {
@@ -78,17 +78,26 @@ func (p *parser) isBounce() bool {
 		return false
 	case p.forwarded && r.Agent != "":
 		return true
-	case p.head.answers && !p.head.daemon: // people quote
+	case !p.head.daemon && !p.head.nullPath && strings.Contains(p.prose, "\n>"): // people quote
+		return false
+	case p.head.answers && !p.head.daemon:
 		return said > 2 && r.Agent != "" && !strings.Contains(p.prose, "\n>")
 	case p.head.daemon:
 		return said+other > 1
 	case p.head.autoReply, automatic && hasPrefixFold(p.head.autoSubmitted, "auto-replied") && r.Agent == "":
 		return said > 1
-	case said > 1 && r.Agent != "":
+	case said > 1 && other > 0 && r.Agent != "":
 		return true
 	}
 	// Shops and couriers, too, fail to deliver: but not to an address.
 	return said+other > 2 && len(p.best(candidates(p.prose))) > 0
+}
+
+// quotesReply says that the text holds a server's refusal, whatever the language
+// around it.
+func (p *parser) quotesReply() bool {
+	reply, _ := findReply(p.lead())
+	return reply != ""
 }
 
 func count(signs ...bool) int {

@@ -68,6 +68,7 @@ type candidate struct {
 	certainty  int
 	start, end int // of the text behind the address, up to the next candidate
 	line       int // where its line begins
+	listEnd    int // of the addresses that follow it with nothing between them
 }
 
 // reader reads the prose line by line.
@@ -96,6 +97,10 @@ func candidates(text string) []candidate {
 	end, next := len(text), ""
 	for i := len(r.found) - 1; i >= 0; i-- {
 		c := &r.found[i]
+		c.listEnd = c.start
+		if i+1 < len(r.found) && strings.Trim(text[c.start:r.found[i+1].line], " \t\n<>\",;:") == "" {
+			c.listEnd = r.found[i+1].listEnd
+		}
 		if c.end = end; strings.EqualFold(c.address, next) {
 			c.end = len(text)
 		}

@@ -66,7 +66,10 @@ func unquoteForward(text string) string {
 		line = strings.TrimPrefix(line, ">")
 		b.WriteString(strings.TrimPrefix(line, " "))
 	}
-	_, body := cutHeader(b.String())
+	header, body := cutHeader(b.String())
+	if header == "" { // only a part is quoted, as in a question about it
+		return text
+	}
 	return body
 }
 

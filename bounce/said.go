@@ -85,17 +85,35 @@ func (p *parser) excerpt(c candidate, text string) string {
 		text = text[:i]
 	}
 	text = strings.TrimSpace(text[:min(len(text), maxExcerpt)])
-	if i := indexFold(text, "i'm not going to try"); i > 0 {
-		text = strings.TrimSpace(text[:i])
+	for _, end := range afterwords {
+		if i := indexFold(text, end); i > 0 {
+			text = strings.TrimSpace(text[:i])
+		}
 	}
 	before := strings.TrimSpace(p.prose[c.line:c.start])
 	switch alone := strings.Trim(before, "<>\":*- ") == c.address; {
 	case alone && text == "":
-		text = strings.TrimSpace(p.prose[max(0, c.line-maxExcerpt):c.line])
+		if text = p.shared(c); text == "" {
+			text = strings.TrimSpace(p.prose[max(0, c.line-maxExcerpt):c.line])
+		}
 	case !alone && !failures.in(text):
 		text = before + " " + text
 	}
 	return strings.ToValidUTF8(text, "")
+}
+
+// afterwords follow a reason, and say what the server will do now.
+var afterwords = [...]string{"i'm not going to try", "warning: message still undelivered"}
+
+// shared is the reason below a list of addresses; empty if there is none, or a reply,
+// which is of one of them.
+func (p *parser) shared(c candidate) string {
+	rest := strings.TrimLeft(p.prose[c.listEnd:min(len(p.prose), c.listEnd+maxExcerpt)], " \t\n<>\",;:")
+	reason, _, _ := strings.Cut(rest, "\n\n")
+	if codeStart(reason) >= 0 || !failures.in(reason) {
+		return ""
+	}
+	return strings.TrimSpace(reason)
 }
 
 // orAny is s if it is a reply, else the first reply of the prose, if it has one.
