@@ -174,10 +174,19 @@ func checkHost(s string) (fault string) {
 			return fault
 		}
 	}
-	if strings.Trim(label, "0123456789") == "" {
+	if isNumber(label) {
 		return "domain that is an IP address without brackets, or ends in a number"
 	}
 	return ""
+}
+
+func isNumber(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 func checkLabel(label string) (fault string) {

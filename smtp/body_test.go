@@ -367,13 +367,14 @@ func FuzzBody(f *testing.F) {
 		}
 	}
 	f.Add([]byte("A: b\n\n..\n.\n"), 1)
+	f.Add([]byte(hello+"seis 6\r\n1\r\n.23\r\nseis 6\r\n"), 5) // where a line of six would end, another does
 	f.Add([]byte("Bcc: b\r\n c\r\nX: y\r\n"), 3)
 	f.Add([]byte("\r\n\r\n.\r\n"), 2)
 	f.Add([]byte("Bcc:"), 1)
 	f.Fuzz(func(t *testing.T, in []byte, piece int) {
 		text, stuffed, err := smtp.Encode(bytes.NewReader(in))
 		again, _, againErr := smtp.Encode(&pieceReader{in, max(1, piece%512)})
-		inMemory, memErr := smtp.EncodeMemory(in)
+		inMemory, memStuffed, memErr := smtp.EncodeMemory(in)
 		require.Equal(t, err == nil, againErr == nil)
 		require.Equal(t, err == nil, memErr == nil)
 		if err != nil {
@@ -381,6 +382,7 @@ func FuzzBody(f *testing.F) {
 		}
 		require.Equal(t, text, again)
 		require.Equal(t, text, inMemory)
+		require.Equal(t, string(stuffed), string(memStuffed))
 		require.NotContains(t, string(text), "\x00")
 		require.Equal(t, strings.Count(string(text), "\r\n"), strings.Count(string(text), "\r"))
 		require.Equal(t, strings.Count(string(text), "\r\n"), strings.Count(string(text), "\n"))

@@ -20,6 +20,7 @@ type facts struct {
 	eightBit    bool  // the body needs 8BITMIME
 	utf8        bool  // the header needs SMTPUTF8
 	tlsOptional bool  // the header holds TLS-Required
+	dotted      bool  // a line may start with a dot
 }
 
 // canonical reads a message and gives it in the form that goes on the wire: every
@@ -123,6 +124,7 @@ func (c *canonical) line(line []byte) {
 		}
 	}
 	if !c.dropped {
+		c.facts.dotted = c.facts.dotted || len(line) > 0 && line[0] == '.'
 		c.out = append(append(c.out, line...), '\r', '\n')
 	}
 }
@@ -173,10 +175,10 @@ func isFieldName(name []byte) bool {
 // hasHighBit reports whether b holds an octet above 127.
 func hasHighBit(b []byte) bool {
 	const high = 0x8080808080808080
-	word := binary.LittleEndian.Uint64
 	for ; len(b) >= 64; b = b[64:] {
-		if (word(b)|word(b[8:])|word(b[16:])|word(b[24:])|
-			word(b[32:])|word(b[40:])|word(b[48:])|word(b[56:]))&high != 0 {
+		w := b[:64:64]
+		if (word(w)|word(w[8:])|word(w[16:])|word(w[24:])|
+			word(w[32:])|word(w[40:])|word(w[48:])|word(w[56:]))&high != 0 {
 			return true
 		}
 	}
@@ -188,12 +190,15 @@ func hasHighBit(b []byte) bool {
 	return false
 }
 
+// word is the first eight octets of b.
+func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+
 // canonicalMemory gives the canonical form of a message in memory: b itself when
 // that is already it.
 func canonicalMemory(b []byte) ([]byte, facts, error) {
 	c := canonical{}
 	end := bytes.Index(b, []byte("\r\n\r\n"))
-	if end >= 0 && wellFormed(b[end+4:]) && c.headerKept(b[:end+2]) {
+	if end >= 0 && c.facts.wellFormed(b[end+4:]) && c.headerKept(b[:end+2]) {
 		c.facts.size = int64(len(b))
 		c.facts.eightBit = hasHighBit(b[end+4:])
 		return b, c.facts, nil
@@ -210,7 +215,7 @@ func canonicalMemory(b []byte) ([]byte, facts, error) {
 // headerKept reports whether a header would come out of a canonical reader as it
 // went in.
 func (c *canonical) headerKept(header []byte) bool {
-	if !wellFormed(header) {
+	if !c.facts.wellFormed(header) {
 		return false
 	}
 	for line := range bytes.Lines(header) {
@@ -224,20 +229,46 @@ func (c *canonical) headerKept(header []byte) bool {
 
 // wellFormed reports whether b is lines that end with CRLF, are not too long, and
 // hold no other CR and no NUL.
-func wellFormed(b []byte) bool {
-	if bytes.IndexByte(b, 0) >= 0 {
+func (f *facts) wellFormed(b []byte) bool {
+	lines := bytes.Count(b, []byte{'\n'})
+	if bytes.Count(b, []byte{'\r'}) != lines || bytes.IndexByte(b, 0) >= 0 {
 		return false
 	}
-	crs := bytes.Count(b, []byte{'\r'})
+	return f.endsEvenly(b, lines) || f.endsEach(b)
+}
+
+// endsEach reports whether each line of b ends with CRLF and is not too long.
+func (f *facts) endsEach(b []byte) bool {
 	for len(b) > 0 {
 		end := bytes.IndexByte(b, '\n')
-		if end < 1 || end > maxLine+1 || b[end-1] != '\r' {
+		if !f.endsLine(b, end) {
 			return false
 		}
 		b = b[end+1:]
-		crs--
 	}
-	return crs == 0
+	return true
+}
+
+// endsEvenly is endsEach for the given number of lines of which most are as long as
+// the one before, as those of base64 are: it looks there for the end first. It may
+// go past a shorter line, and reports false then.
+func (f *facts) endsEvenly(b []byte, lines int) bool {
+	for end := 0; len(b) > 0; lines-- {
+		if end >= len(b) || b[end] != '\n' {
+			end = bytes.IndexByte(b, '\n')
+		}
+		if !f.endsLine(b, end) {
+			return false
+		}
+		b = b[end+1:]
+	}
+	return lines == 0
+}
+
+// endsLine reports whether a CRLF whose LF is at end ends a line that is not too long.
+func (f *facts) endsLine(b []byte, end int) bool {
+	f.dotted = f.dotted || b[0] == '.'
+	return 1 <= end && end <= maxLine+1 && b[end-1] == '\r'
 }
 
 // checkFields looks at header fields that a [Signer] made.

@@ -30,10 +30,13 @@ func Encode(r io.Reader) (text, stuffed []byte, err error) {
 	}
 }
 
-// EncodeMemory gives a message in memory as it goes by BDAT.
-func EncodeMemory(b []byte) ([]byte, error) {
-	out, _, err := canonicalMemory(b)
-	return out, err
+// EncodeMemory is Encode for a message in memory.
+func EncodeMemory(b []byte) (text, stuffed []byte, err error) {
+	l := &letter{}
+	if err := l.take(b); err != nil {
+		return nil, nil, err
+	}
+	return l.body, l.appendStuffed(nil), nil
 }
 
 // ReadReplies reads replies up to the end, or to the first that is none.

@@ -283,8 +283,7 @@ func (s *session) pushData(t *transaction) (all bool) {
 	case t.letter.stream:
 		return s.callForBody(t)
 	}
-	s.out = appendStuffed(s.out, t.letter.prefix, atLineStart)
-	s.out = appendStuffed(s.out, t.letter.body, atLineStart)
+	s.out = t.letter.appendStuffed(s.out)
 	s.endData(t)
 	return true
 }

@@ -217,6 +217,15 @@ func (l *letter) sign(ctx context.Context, signer Signer) error {
 	return nil
 }
 
+// appendStuffed appends a letter in memory as it goes by DATA, without the last dot.
+func (l *letter) appendStuffed(dst []byte) []byte {
+	dst = appendStuffed(dst, l.prefix, atLineStart)
+	if !l.facts.dotted {
+		return append(dst, l.body...)
+	}
+	return appendStuffed(dst, l.body, atLineStart)
+}
+
 // open reads the letter from its start, in the form that goes on the wire.
 func (l *letter) open() (io.ReadCloser, error) {
 	if l.body != nil {
