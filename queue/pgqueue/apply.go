@@ -61,7 +61,7 @@ func (s *Store) stand(ctx context.Context, f queue.Filter, action queue.Action) 
 		sql = "DELETE FROM @hold WHERE $1 IN ('', lane) AND $2 IN ('', tenant) AND $3 IN ('', campaign)"
 	}
 	return again(ctx, func(int) error {
-		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		return s.transact(ctx, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", s.lockKey("hold")); err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func (s *Store) applyTo(ctx context.Context, ids []tracking.ID, from []queue.Sta
 		states[i] = int16(state)
 	}
 	err = again(ctx, func(int) error {
-		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		return s.transact(ctx, func(tx pgx.Tx) error {
 			tag, err := tx.Exec(ctx, s.sql(applyJobs), uuids(ids), states, int16(to), due)
 			n = int(tag.RowsAffected())
 			return err

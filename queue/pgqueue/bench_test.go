@@ -1,12 +1,10 @@
 package pgqueue_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -14,10 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/franqueo/franqueo/queue"
-	"github.com/franqueo/franqueo/queue/pgqueue"
+	"github.com/franqueo/franqueo/queue/internal/workertest"
 	"github.com/franqueo/franqueo/queue/queuetest"
 	"github.com/franqueo/franqueo/tracking"
 )
+
+var campaign = queue.Flow{Lane: "example.com", Campaign: "otoño"}
 
 func BenchmarkStore(b *testing.B) {
 	address := peer(b)
@@ -27,12 +27,18 @@ func BenchmarkStore(b *testing.B) {
 	})
 }
 
-// drains has a worker process wait for its start, work until nothing is left, and end.
-const drains = "FRANQUEO_WORKER_DRAINS"
+// drains has a process, which it tells where, wait for its start, work until nothing
+// is left, and end.
+const drains = "FRANQUEO_DRAINS"
 
-// drainOnce claims and settles as the queue's Run does: what it has room for, and
-// each job by itself, with its event.
-func drainOnce(ctx context.Context, s *pgqueue.Store) {
+// drain claims and settles as the queue's Run does: what it has room for, and each job
+// by itself, with its event.
+func drain(where string) {
+	ctx := context.Background()
+	s, err := openAt(ctx, where)
+	if err != nil {
+		panic(err)
+	}
 	fmt.Println("ready")
 	_, _ = io.ReadAll(os.Stdin)
 	const atOnce = 64
@@ -100,29 +106,20 @@ func BenchmarkWorkers(b *testing.B) {
 }
 
 func startWorkers(b *testing.B, where string, n int) (start, wait func()) {
-	var workers []*exec.Cmd
-	var starts []io.Closer
-	for range n {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), worker+"="+where, drains+"=1")
-		cmd.Stderr = os.Stderr
-		in, err := cmd.StdinPipe()
-		require.NoError(b, err)
-		out, err := cmd.StdoutPipe()
-		require.NoError(b, err)
-		require.NoError(b, cmd.Start())
-		_, err = bufio.NewReader(out).ReadString('\n')
-		require.NoError(b, err)
-		workers, starts = append(workers, cmd), append(starts, in)
+	workers := make([]*workertest.Process, n)
+	ready := make(chan string)
+	for i := range workers {
+		workers[i] = workertest.Start(b, drains, where, func(line string) { ready <- line })
+		require.Equal(b, "ready", <-ready)
 	}
 	start = func() {
-		for _, in := range starts {
-			_ = in.Close()
+		for _, w := range workers {
+			w.CloseInput()
 		}
 	}
 	wait = func() {
-		for _, cmd := range workers {
-			require.NoError(b, cmd.Wait())
+		for _, w := range workers {
+			require.NoError(b, w.Wait())
 		}
 	}
 	return start, wait

@@ -42,10 +42,11 @@ func (s *Store) Claim(ctx context.Context, now, until time.Time, flows []queue.F
 	if schedule.Millis(until) <= schedule.Millis(now) {
 		return nil, errors.New("pgqueue: claim until " + until.String() + " is not after now")
 	}
-	if err := s.enter(ctx); err != nil {
+	ctx, leave, err := s.brief(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer leave()
 	numbers, counts, err := s.claims(ctx, flows)
 	if err != nil || len(numbers) == 0 {
 		return nil, s.named("claim", err)
@@ -137,11 +138,12 @@ func (s *Store) due(ctx context.Context) (out []flowDue, err error) {
 
 // Flows yields the flows with a ready job.
 func (s *Store) Flows(ctx context.Context, yield func(queue.Flow, time.Time) bool) error {
-	if err := s.enter(ctx); err != nil {
+	brief, leave, err := s.brief(ctx)
+	if err != nil {
 		return err
 	}
-	flows, err := s.due(ctx)
-	s.calls.Done()
+	flows, err := s.due(brief)
+	leave()
 	if err != nil {
 		return s.named("flows", err)
 	}

@@ -37,8 +37,9 @@
 //
 // PostgreSQL 13 or later, or a server that speaks its protocol and has: FOR UPDATE
 // SKIP LOCKED in a lateral subquery; COPY; partial indexes; statement triggers with
-// transition tables; advisory locks of transactions; and LISTEN and NOTIFY, without
-// which work of other processes is found within a second instead of at once.
+// transition tables; advisory locks of transactions; the setting
+// idle_in_transaction_session_timeout; and LISTEN and NOTIFY, without which work of
+// other processes is found within a second instead of at once.
 // Through PgBouncer it needs the pooling mode session, since it listens.
 //
 // The clocks of the processes decide what is due, and should agree within seconds,

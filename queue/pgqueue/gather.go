@@ -4,12 +4,12 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 )
 
 // gatherer has calls done together that come while others are under way: one
 // transaction for all of them costs little more than one for each.
 type gatherer[T any] struct {
+	// run must end by itself.
 	run func(ctx context.Context, group []T) error
 	// slot is taken while a group is under way, and crowd by a second one.
 	slot, crowd chan struct{}
@@ -29,8 +29,6 @@ const (
 	// while the first waits for the disk. Fewer are better off together.
 	crowded   = 32
 	groupSize = 256
-	// groupTimeout ends what a silent server would keep for ever.
-	groupTimeout = time.Minute
 )
 
 func newGatherer[T any](run func(context.Context, []T) error) *gatherer[T] {
@@ -82,9 +80,7 @@ func (g *gatherer[T]) lead(ctx context.Context) {
 	for i, c := range group {
 		in[i] = c.in
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), groupTimeout)
-	defer cancel()
-	err := g.run(ctx, in)
+	err := g.run(context.WithoutCancel(ctx), in)
 	for _, c := range group {
 		c.err = err
 		close(c.done)

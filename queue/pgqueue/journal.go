@@ -21,7 +21,7 @@ func (s *Store) Record(ctx context.Context, events []tracking.Event) error {
 	if err := schedule.CheckEvents(events); err != nil {
 		return err
 	}
-	return s.do(ctx, "record", func(tx pgx.Tx) error { return s.record(ctx, tx, events) })
+	return s.do(ctx, "record", func(ctx context.Context, tx pgx.Tx) error { return s.record(ctx, tx, events) })
 }
 
 const eventColumns = `id, time, type, message, recipient, campaign, stream, tenant, tags, meta, url, link, ip, user_agent,

@@ -15,7 +15,7 @@ func (s *Store) Take(ctx context.Context, w queue.Window, n int, now time.Time) 
 	if err := schedule.CheckWindow(w, n); err != nil {
 		return 0, time.Time{}, err
 	}
-	err = s.do(ctx, "take", func(tx pgx.Tx) error {
+	err = s.do(ctx, "take", func(ctx context.Context, tx pgx.Tx) error {
 		granted, again, err = s.take(ctx, tx, w, n, now)
 		return err
 	})
@@ -55,7 +55,7 @@ func (s *Store) Return(ctx context.Context, w queue.Window, n int, granted time.
 	if err := schedule.CheckWindow(w, n); err != nil {
 		return err
 	}
-	return s.do(ctx, "return", func(tx pgx.Tx) error {
+	return s.do(ctx, "return", func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, s.sql("UPDATE @sent SET n = greatest(0, n - $1) WHERE name = $2 AND span = $3 AND slot = $4"),
 			int64(n), clean(w.Name), int64(w.Span), w.Slot(granted))
 		return err

@@ -108,6 +108,8 @@ func (s *Store) notify(ctx context.Context) {
 	var b pgx.Batch
 	b.Queue(unsynced)
 	s.queueNotice(&b, flows)
+	ctx, stop := s.bound(ctx)
+	defer stop()
 	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
 		s.opts.Log.Warn("pgqueue: workers not notified", "err", err)
 	}

@@ -36,10 +36,11 @@ func (s *Store) Put(ctx context.Context, b *queue.Batch) ([]queue.Accepted, erro
 	if err := errors.Join(schedule.CheckBatch(b), checkText(b.Jobs)); err != nil {
 		return nil, err
 	}
-	if err := s.enter(ctx); err != nil {
+	ctx, leave, err := s.brief(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer leave()
 	p := &put{Batch: b}
 	if err := s.put(ctx, p); err != nil {
 		return nil, s.named("put", err)
@@ -62,7 +63,7 @@ func (s *Store) put(ctx context.Context, p *put) (err error) {
 		}
 	}
 	err = again(ctx, func(try int) error {
-		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error { return s.putApart(ctx, tx, p, try > 0) })
+		return s.transact(ctx, func(tx pgx.Tx) error { return s.putApart(ctx, tx, p, try > 0) })
 	})
 	if err != nil {
 		return err
@@ -117,6 +118,8 @@ const heldFlows = `SELECT DISTINCT flow.id FROM @hold hold JOIN @flow flow
 // putGroup inserts small batches that are new in all they bring, in one round trip.
 // If one of them is not, it inserts none, and has them put apart.
 func (s *Store) putGroup(ctx context.Context, group []*put) error {
+	ctx, stop := s.bound(ctx)
+	defer stop()
 	var r rows
 	templates := map[queue.Hash][]byte{}
 	for _, p := range group {

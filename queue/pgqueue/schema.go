@@ -167,7 +167,7 @@ CREATE TABLE @worker (
 
 // migrate brings the schema to the newest version, one process at a time.
 func (s *Store) migrate(ctx context.Context) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	return s.transact(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", s.lockKey("migrate")); err != nil {
 			return err
 		}

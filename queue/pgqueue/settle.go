@@ -22,15 +22,15 @@ func (s *Store) Settle(ctx context.Context, changes []queue.Change) ([]tracking.
 	if err := schedule.CheckChanges(changes); err != nil {
 		return nil, err
 	}
-	if err := s.enter(ctx); err != nil {
+	ctx, leave, err := s.brief(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer leave()
 	if len(changes) == 0 {
 		return nil, nil
 	}
 	settled := &settlement{changes: changes}
-	var err error
 	if s.tx != nil {
 		err = s.settleAll(ctx, []*settlement{settled})
 	} else {
@@ -43,6 +43,8 @@ func (s *Store) Settle(ctx context.Context, changes []queue.Change) ([]tracking.
 }
 
 func (s *Store) settleGroup(ctx context.Context, group []*settlement) error {
+	ctx, stop := s.bound(ctx)
+	defer stop()
 	return s.settleAll(ctx, group)
 }
 
@@ -55,7 +57,7 @@ func (s *Store) settleAll(ctx context.Context, group []*settlement) error {
 		if len(all) == 1 && !consents(all[0]) {
 			return s.settleRound(ctx, s.db, all[0])
 		}
-		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		return s.transact(ctx, func(tx pgx.Tx) error {
 			for _, round := range all {
 				if err := s.settleAndObey(ctx, tx, round); err != nil {
 					return err

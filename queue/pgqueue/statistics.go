@@ -25,10 +25,11 @@ LEFT JOIN LATERAL (SELECT due FROM @job job WHERE job.flow = counted.number AND 
 
 // Stats counts the jobs.
 func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
-	if err := s.enter(ctx); err != nil {
+	ctx, leave, err := s.brief(ctx)
+	if err != nil {
 		return queue.Stats{}, err
 	}
-	defer s.calls.Done()
+	defer leave()
 	stats := queue.Stats{Flows: map[queue.Flow]queue.FlowStats{}}
 	var b pgx.Batch
 	s.queueByIndex(&b)
@@ -154,10 +155,11 @@ func recall(m *tracking.Mail, e *tracking.Event) {
 
 // Template returns the stored template.
 func (s *Store) Template(ctx context.Context, hash queue.Hash) (content []byte, err error) {
-	if err := s.enter(ctx); err != nil {
+	ctx, leave, err := s.brief(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer leave()
 	err = s.db.QueryRow(ctx, s.sql("SELECT content FROM @template WHERE hash = $1"), hash[:]).Scan(&content)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fmt.Errorf("%w: template %x", queue.ErrNotFound, hash[:])

@@ -49,10 +49,8 @@ type Store struct {
 	tx pgx.Tx // the host's, or nil
 }
 
-// database is what a pool and a transaction have in common. Begin in a transaction
-// makes a savepoint.
+// database is what a pool and a transaction have in common.
 type database interface {
-	Begin(ctx context.Context) (pgx.Tx, error)
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
@@ -171,14 +169,59 @@ func (s *shared) enter(ctx context.Context) error {
 	return nil
 }
 
-// do runs f as a call of the store, in a transaction, and again if the database
-// undid it for the sake of another.
-func (s *Store) do(ctx context.Context, name string, f func(pgx.Tx) error) error {
+// brief is enter for a call that takes milliseconds: what is done with the context
+// that it returns ends when the server is silent for long. After nil the caller calls
+// leave.
+func (s *Store) brief(ctx context.Context) (bounded context.Context, leave func(), err error) {
 	if err := s.enter(ctx); err != nil {
+		return nil, nil, err
+	}
+	bounded, stop := s.bound(ctx)
+	return bounded, func() { stop(); s.calls.Done() }, nil
+}
+
+// patience is how long the server may be silent before it is taken for lost.
+const patience = 30 * time.Second
+
+// bound ends what waits for a server that is lost. All connections that the pool has
+// then are as dead as the one that it waited for, and are made anew. A transaction of
+// the host has the host's own bounds.
+func (s *Store) bound(ctx context.Context) (bounded context.Context, stop func()) {
+	if s.tx != nil {
+		return ctx, func() {}
+	}
+	bounded, cancel := context.WithTimeout(ctx, patience)
+	return bounded, func() {
+		if bounded.Err() != nil && ctx.Err() == nil {
+			s.pool.Reset()
+		}
+		cancel()
+	}
+}
+
+// do runs f as a brief call of the store, in a transaction, and again if the database
+// undid it for the sake of another.
+func (s *Store) do(ctx context.Context, name string, f func(context.Context, pgx.Tx) error) error {
+	ctx, leave, err := s.brief(ctx)
+	if err != nil {
 		return err
 	}
-	defer s.calls.Done()
-	return s.named(name, again(ctx, func(int) error { return pgx.BeginFunc(ctx, s.db, f) }))
+	defer leave()
+	return s.named(name, again(ctx, func(int) error {
+		return s.transact(ctx, func(tx pgx.Tx) error { return f(ctx, tx) })
+	}))
+}
+
+// begin has the server end a transaction, with the locks that it holds, whose process
+// it hears nothing of.
+var begin = pgx.TxOptions{BeginQuery: fmt.Sprintf("BEGIN; SET LOCAL idle_in_transaction_session_timeout = %d", patience.Milliseconds())}
+
+// transact runs f in a transaction, or in a savepoint of the host's.
+func (s *Store) transact(ctx context.Context, f func(pgx.Tx) error) error {
+	if s.tx != nil {
+		return pgx.BeginFunc(ctx, s.tx, f)
+	}
+	return pgx.BeginTxFunc(ctx, s.pool, begin, f)
 }
 
 // again runs f until it is not undone for the sake of another transaction, telling

@@ -11,14 +11,16 @@ import (
 
 	"github.com/franqueo/franqueo/queue"
 	"github.com/franqueo/franqueo/queue/internal/leak"
+	"github.com/franqueo/franqueo/queue/internal/workertest"
 	"github.com/franqueo/franqueo/queue/pgqueue"
 	"github.com/franqueo/franqueo/queue/queuetest"
 	"github.com/franqueo/franqueo/tracking"
 )
 
 func TestMain(m *testing.M) {
-	if where := os.Getenv(worker); where != "" {
-		work(where)
+	workertest.Main(openAt)
+	if where := os.Getenv(drains); where != "" {
+		drain(where)
 	}
 	leak.Main(m)
 }

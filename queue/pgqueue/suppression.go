@@ -20,7 +20,7 @@ func (s *Store) Suppress(ctx context.Context, entries []queue.Suppression) error
 	if err := schedule.CheckSuppressions(entries); err != nil {
 		return err
 	}
-	return s.do(ctx, "suppress", func(tx pgx.Tx) error {
+	return s.do(ctx, "suppress", func(ctx context.Context, tx pgx.Tx) error {
 		for i := range entries {
 			if err := s.suppress(ctx, tx, &entries[i]); err != nil {
 				return err
@@ -75,10 +75,11 @@ func (s *Store) suppressionsWhere(ctx context.Context, condition string, args ..
 
 // Suppressed looks addresses up.
 func (s *Store) Suppressed(ctx context.Context, stream string, addresses []string, now time.Time) ([]*queue.Suppression, error) {
-	if err := s.enter(ctx); err != nil {
+	ctx, leave, err := s.brief(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer leave()
 	folded := make([]string, len(addresses))
 	for i, a := range addresses {
 		folded[i] = fold(a)
@@ -102,7 +103,7 @@ func (s *Store) Suppressed(ctx context.Context, stream string, addresses []strin
 
 // Unsuppress removes an entry.
 func (s *Store) Unsuppress(ctx context.Context, address, stream string) error {
-	return s.do(ctx, "unsuppress", func(tx pgx.Tx) error {
+	return s.do(ctx, "unsuppress", func(ctx context.Context, tx pgx.Tx) error {
 		n, err := s.unsuppress(ctx, tx, address, stream)
 		if err == nil && n == 0 {
 			err = schedule.NotSuppressed(address, stream)
@@ -130,9 +131,10 @@ func (s *Store) Suppressions(ctx context.Context, yield func(queue.Suppression) 
 }
 
 func (s *Store) suppressionPage(ctx context.Context, last queue.Suppression) ([]queue.Suppression, error) {
-	if err := s.enter(ctx); err != nil {
+	ctx, leave, err := s.brief(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer leave()
 	return s.suppressionsWhere(ctx, "(address, stream) > ($1, $2) ORDER BY address, stream LIMIT 1000", last.Address, last.Stream)
 }

@@ -47,7 +47,9 @@ SELECT flow, sum(ready), sum(leased), sum(held), 0, 0, 0 FROM gone GROUP BY flow
 UNION ALL SELECT 0, 0, 0, 0, sum(delivered), sum(bounced), sum(cancelled) FROM gone HAVING count(*) > 0`
 
 func (s *Store) merge(ctx context.Context) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	ctx, stop := s.bound(ctx)
+	defer stop()
+	return s.transact(ctx, func(tx pgx.Tx) error {
 		first, err := s.only(ctx, tx, "merge")
 		if err != nil || !first {
 			return err
@@ -74,6 +76,8 @@ func (s *Store) Sweep(ctx context.Context) error {
 }
 
 func (s *Store) sweep(ctx context.Context, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepEvery)
+	defer cancel()
 	if s.opts.KeepEvents > 0 {
 		before := schedule.Millis(now.Add(-s.opts.KeepEvents))
 		err := s.deleteSome(ctx, "DELETE FROM @event WHERE id IN (SELECT id FROM @event WHERE time < $1 ORDER BY time LIMIT $2)", before)

@@ -44,11 +44,26 @@ func (s *Store) listen(ctx context.Context, f func(queue.Flow)) error {
 	_, err = conn.Exec(ctx, "LISTEN "+s.channel())
 	for err == nil {
 		var n *pgconn.Notification
-		if n, err = conn.WaitForNotification(ctx); err == nil {
+		n, err = s.notification(ctx, conn)
+		if n != nil {
 			err = s.woken(ctx, n.Payload, f)
 		}
 	}
 	return unless(ctx, err)
+}
+
+// notification waits for one, and returns nil when there was none for a while: the
+// server is asked whether it is still there, for nothing else would show that it is not.
+func (s *Store) notification(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	n, err := conn.WaitForNotification(waiting)
+	if err == nil || waiting.Err() == nil || ctx.Err() != nil {
+		return n, err
+	}
+	bounded, stop := s.bound(ctx)
+	defer stop()
+	return nil, conn.Ping(bounded)
 }
 
 // unless is err, or nil if it came of the end of ctx.
@@ -67,6 +82,8 @@ func (s *Store) woken(ctx context.Context, payload string, f func(queue.Flow)) e
 			numbers = append(numbers, n)
 		}
 	}
+	ctx, stop := s.bound(ctx)
+	defer stop()
 	since := time.Now()
 	found, err := s.pool.Query(ctx, s.sql("SELECT id, lane, priority, tenant, campaign FROM @flow WHERE id = ANY($1)"), numbers)
 	if err != nil {

@@ -1,21 +1,22 @@
-//go:build unix
-
 package pgqueue_test
 
 import (
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/franqueo/franqueo/tracking"
+	"github.com/franqueo/franqueo/queue/internal/workertest"
 )
 
 // server is a PostgreSQL server of the test's own, which listens on a socket in its
@@ -24,7 +25,9 @@ type server struct {
 	*testing.T
 	bin, dir string
 	as       *syscall.Credential // nil for our own
+	pool     *pgxpool.Pool       // to ask it whether it is up
 	cmd      *exec.Cmd
+	ended    chan struct{} // closed when cmd has ended
 }
 
 // newServer makes and starts a server. It needs the programs where Debian puts them.
@@ -43,8 +46,9 @@ func newServer(t *testing.T) *server {
 	}
 	out, err := s.command("initdb", "-D", dir+"/data", "-A", "trust", "-U", "mail", "-E", "UTF8").CombinedOutput()
 	require.NoError(t, err, string(out))
+	s.pool = newPool(t, s.address())
 	s.start()
-	t.Cleanup(func() { s.crash() })
+	t.Cleanup(s.crash)
 	return s
 }
 
@@ -65,15 +69,49 @@ func (s *server) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// start starts the server and waits until it answers. One that ends, because what is
+// left of the one before has not ended yet, is started again.
 func (s *server) start() {
-	s.cmd = s.command("postgres", "-D", s.dir+"/data", "-k", s.dir, "-c", "listen_addresses=")
-	require.NoError(s, s.cmd.Start())
+	s.run()
+	for deadline := time.Now().Add(2 * time.Minute); s.pool.Ping(s.Context()) != nil; time.Sleep(20 * time.Millisecond) {
+		require.True(s, time.Now().Before(deadline), "the server does not start")
+		select {
+		case <-s.ended:
+			s.run()
+		default:
+		}
+	}
+}
+
+func (s *server) run() {
+	cmd, ended := s.command("postgres", "-D", s.dir+"/data", "-k", s.dir, "-c", "listen_addresses="), make(chan struct{})
+	require.NoError(s, cmd.Start())
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	s.cmd, s.ended = cmd, ended
 }
 
 // crash ends the server without letting it write what it has in memory.
 func (s *server) crash() {
 	_ = s.cmd.Process.Signal(syscall.SIGQUIT)
-	_ = s.cmd.Wait()
+	<-s.ended
+}
+
+// kill ends each process of the server before any of them knows.
+func (s *server) kill() {
+	pid := s.cmd.Process.Pid
+	require.NoError(s, syscall.Kill(pid, syscall.SIGSTOP)) // it starts no more
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	require.NoError(s, err)
+	for _, child := range strings.Fields(string(children)) {
+		child, err := strconv.Atoi(child)
+		require.NoError(s, err)
+		require.NoError(s, syscall.Kill(child, syscall.SIGKILL))
+	}
+	require.NoError(s, s.cmd.Process.Kill())
+	<-s.ended
 }
 
 func (s *server) address() string {
@@ -81,24 +119,26 @@ func (s *server) address() string {
 	return (&url.URL{Scheme: "postgres", Path: "/", RawQuery: q.Encode()}).String()
 }
 
-// TestRestartServer has the server crash and come back, again and again, while jobs
-// are put and sent, and kills workers in between.
+// TestRestartServer has the server die and come back while mail is queued and sent,
+// and kills workers before, meanwhile and after.
 func TestRestartServer(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
-	pool := newPool(t, server.address())
-	require.Eventually(t, func() bool { return pool.Ping(t.Context()) == nil }, 30*time.Second, 50*time.Millisecond)
-	s := open(t, pool, "franqueo")
-	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	c := newCrew(t, "franqueo", server.address(), 3)
-	done := make(chan []tracking.ID)
-	go func() { done <- fillFrom(t, s, 8, 100) }()
-	for range 3 {
-		time.Sleep(300 * time.Millisecond)
-		server.crash()
-		c.kill()
-		c.hire()
+	where := "franqueo " + server.address()
+	crew := workertest.New(t)
+	workers := []*workertest.Worker{crew.Hire(where), crew.Hire(where), crew.Hire(where)}
+	for _, die := range []func(){server.crash, server.kill, server.crash} {
+		for _, w := range workers {
+			w.Await(20)
+		}
+		mended := crew.Trouble(workers...)
+		die()
+		workers[0].Kill()
+		workers = append(workers[1:], crew.Hire(where))
 		server.start()
+		mended()
 	}
-	c.check(s, <-done)
+	crew.EndLeases(openAt, where)
+	crew.Hire(where)
+	crew.Finish()
 }

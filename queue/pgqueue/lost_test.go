@@ -1,0 +1,53 @@
+package pgqueue_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/franqueo/franqueo/queue"
+)
+
+// TestLostInTransaction has a process vanish while the server is at its transaction.
+// The locks that it holds do not keep the others waiting for good.
+func TestLostInTransaction(t *testing.T) {
+	t.Parallel()
+	address := peer(t)
+	pool := newPool(t, address)
+	schema := newSchema(t, pool)
+	s := open(t, pool, schema)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	proxy, through := newProxy(t, address)
+	lost := open(t, newPool(t, through), schema)
+	take := func(s queue.Meter) (int, error) {
+		n, _, err := s.Take(t.Context(), queue.Window{Name: "relay", Limit: 100, Span: time.Hour}, 10, time.Now())
+		return n, err
+	}
+
+	blocking, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = blocking.Exec(t.Context(), "LOCK TABLE "+schema+".sent IN ACCESS EXCLUSIVE MODE")
+	require.NoError(t, err)
+	failed := make(chan error)
+	go func() {
+		_, err := take(lost)
+		failed <- err
+	}()
+	waits := func() bool {
+		var n int
+		err := pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::regclass", schema+".sent").Scan(&n)
+		return err == nil && n > 0
+	}
+	require.Eventually(t, waits, time.Minute, 10*time.Millisecond) // it has the lock of the window
+	proxy.Silence()
+	require.NoError(t, blocking.Rollback(t.Context()))
+
+	require.Eventually(t, func() bool {
+		n, err := take(s)
+		return err == nil && n == 10
+	}, 2*time.Minute, 100*time.Millisecond)
+	require.Error(t, <-failed, "it does not wait for good either")
+	proxy.Heal()
+	require.NoError(t, lost.Close())
+}
