@@ -27,10 +27,11 @@ func (s *Store) Heartbeat(ctx context.Context, w queue.Worker, ttl time.Duration
 	if err := schedule.CheckWorker(w, ttl); err != nil {
 		return nil, now, err
 	}
-	if err := s.enter(ctx); err != nil {
+	ctx, leave, err := s.brief(ctx)
+	if err != nil {
 		return nil, now, err
 	}
-	defer s.calls.Done()
+	defer leave()
 	id := [16]byte(w.ID)
 	if _, err := s.db.Exec(ctx, s.sql(beat), id, int64(w.View), max(ttl.Milliseconds(), 1)); err != nil {
 		return nil, now, s.named("heartbeat", err)
@@ -49,11 +50,12 @@ func (s *Store) Heartbeat(ctx context.Context, w queue.Worker, ttl time.Duration
 
 // Leave forgets a worker.
 func (s *Store) Leave(ctx context.Context, id tracking.ID) error {
-	if err := s.enter(ctx); err != nil {
+	ctx, leave, err := s.brief(ctx)
+	if err != nil {
 		return err
 	}
-	defer s.calls.Done()
-	_, err := s.db.Exec(ctx, s.sql("DELETE FROM @worker WHERE id = $1"), [16]byte(id))
+	defer leave()
+	_, err = s.db.Exec(ctx, s.sql("DELETE FROM @worker WHERE id = $1"), [16]byte(id))
 	return s.named("leave", err)
 }
 
