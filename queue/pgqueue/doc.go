@@ -42,6 +42,10 @@
 // other processes is found within a second instead of at once.
 // Through PgBouncer it needs the pooling mode session, since it listens.
 //
+// A server that is silent for 30 seconds is taken for lost, and the pool makes new
+// connections. Give the pool's URL a connect_timeout of some seconds, or it waits two
+// minutes for a connection that does not come.
+//
 // The clocks of the processes decide what is due, and should agree within seconds,
 // as NTP keeps them. A transaction that anyone leaves open on the server for long
 // keeps dead rows in every table, and claims have to step over them.

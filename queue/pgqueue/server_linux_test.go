@@ -125,7 +125,7 @@ func TestRestartServer(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	where := "franqueo " + server.address()
-	crew := workertest.New(t)
+	crew := workertest.New(t, rest)
 	workers := []*workertest.Worker{crew.Hire(where), crew.Hire(where), crew.Hire(where)}
 	for _, die := range []func(){server.crash, server.kill, server.crash} {
 		for _, w := range workers {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -14,6 +15,10 @@ import (
 	"github.com/franqueo/franqueo/queue/internal/workertest"
 	"github.com/franqueo/franqueo/queue/pgqueue"
 )
+
+// rest leaves a machine with two cores, which has more to do, the time to send as much
+// as three workers queue.
+const rest = 30 * time.Millisecond
 
 // pooled is a store that closes its pool.
 type pooled struct {
@@ -47,7 +52,7 @@ func TestKillWorkers(t *testing.T) {
 	t.Parallel()
 	address := peer(t)
 	where := newSchema(t, newPool(t, address)) + " " + address
-	crew := workertest.New(t)
+	crew := workertest.New(t, rest)
 	workers := []*workertest.Worker{crew.Hire(where), crew.Hire(where), crew.Hire(where)}
 	for range 3 {
 		for i := range workers {
@@ -67,7 +72,7 @@ func TestCutOff(t *testing.T) {
 	t.Parallel()
 	address := peer(t)
 	schema := newSchema(t, newPool(t, address))
-	crew := workertest.New(t)
+	crew := workertest.New(t, rest)
 	cuts := []struct {
 		name      string
 		cut, heal func(*workertest.Proxy)
@@ -106,6 +111,9 @@ func newProxy(t *testing.T, address string) (p *workertest.Proxy, through string
 	require.NoError(t, err)
 	network, host := pgconn.NetworkAddress(config.Host, config.Port)
 	p = workertest.NewProxy(t, network, host)
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(config.User, config.Password), Host: p.Addr(), Path: config.Database}
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(config.User, config.Password), Host: p.Addr(), Path: config.Database,
+		RawQuery: "connect_timeout=5",
+	}
 	return p, u.String()
 }

@@ -1,16 +1,13 @@
 package sqlitequeue_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -22,6 +19,7 @@ import (
 
 	"github.com/franqueo/franqueo/queue"
 	"github.com/franqueo/franqueo/queue/internal/leak"
+	"github.com/franqueo/franqueo/queue/internal/workertest"
 	"github.com/franqueo/franqueo/queue/sqlitequeue"
 	"github.com/franqueo/franqueo/tracking"
 )
@@ -106,7 +104,7 @@ func TestKill(t *testing.T) {
 		kills, _ = strconv.Atoi(n)
 	}
 	path := filepath.Join(t.TempDir(), "mail.db")
-	said := map[string]map[tracking.ID]bool{"put": {}, "claimed": {}, "settled": {}}
+	said := map[string]map[tracking.ID]bool{"opened": {}, "put": {}, "claimed": {}, "settled": {}}
 	for range kills {
 		killOne(t, path, said)
 		verify(t, path, said)
@@ -117,30 +115,26 @@ func TestKill(t *testing.T) {
 
 func killOne(t *testing.T, path string, said map[string]map[tracking.ID]bool) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), victim+"="+path)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	lines := bufio.NewReader(out)
-	first, err := lines.ReadString('\n')
-	require.NoError(t, err)
-	require.Contains(t, first, "opened")
-	timer := time.AfterFunc(time.Duration(rand.Int64N(int64(60*time.Millisecond))), func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
-	for {
-		line, err := lines.ReadString('\n')
-		if err == io.EOF {
-			break
-		}
-		require.NoError(t, err)
-		word, id, _ := strings.Cut(strings.TrimSpace(line), " ")
-		require.Contains(t, said, word, line)
+	opened := make(chan bool, 1)
+	process := workertest.Start(t, victim, path, func(line string) {
+		word, id, _ := strings.Cut(line, " ")
 		parsed, err := tracking.ParseID(id)
-		require.NoError(t, err)
-		said[word][parsed] = true
+		switch {
+		case err != nil || said[word] == nil:
+			t.Errorf("the process says %q", line)
+		case word == "opened":
+			opened <- true
+		default:
+			said[word][parsed] = true
+		}
+	})
+	select {
+	case <-opened:
+	case <-process.Ended():
 	}
-	require.Error(t, cmd.Wait(), "it was killed")
+	time.Sleep(rand.N(60 * time.Millisecond)) // a random instant is the point
+	process.Kill()
+	require.Error(t, process.Wait(), "it was killed")
 }
 
 func verify(t *testing.T, path string, said map[string]map[tracking.ID]bool) {

@@ -15,7 +15,7 @@
 //
 // Use it so, with [Main] in TestMain:
 //
-//	crew := workertest.New(t)
+//	crew := workertest.New(t, 30*time.Millisecond)
 //	first, second := crew.Hire(where), crew.Hire(where)
 //	first.Kill()
 //	second.Await(100)
@@ -49,6 +49,7 @@ const patience = 5 * time.Minute
 type Crew struct {
 	*testing.T
 	server *smtptest.Server
+	rest   time.Duration
 
 	mu           sync.Mutex // guards all below, and what is known of each worker
 	workers      []*Worker  // all that there have been, by their numbers
@@ -64,9 +65,10 @@ type received struct {
 	at     time.Time
 }
 
-// New returns a crew without workers. They end with the test.
-func New(t *testing.T) *Crew {
-	c := &Crew{T: t, copies: map[string][]received{}}
+// New returns a crew without workers, each of which rests for a while after each call
+// that queues mail, longer after a batch. They end with the test.
+func New(t *testing.T, rest time.Duration) *Crew {
+	c := &Crew{T: t, rest: rest, copies: map[string][]received{}}
 	c.server = smtptest.NewServer(&smtptest.Options{
 		TLS: smtptest.NoTLS, Receive: c.receive,
 		Rules: []smtptest.Rule{
@@ -118,7 +120,7 @@ func (c *Crew) Hire(where string) *Worker {
 	w := &Worker{Crew: c, name: fmt.Sprintf("w%d.example", len(c.workers)), attempts: map[string][]attempt{}}
 	c.workers = append(c.workers, w)
 	c.mu.Unlock()
-	text, err := json.Marshal(order{Name: w.name, Where: where, Relay: c.server.URL()})
+	text, err := json.Marshal(order{Name: w.name, Where: where, Relay: c.server.URL(), Rest: c.rest})
 	require.NoError(c, err)
 	w.process = Start(c, variable, string(text), w.hear)
 	return w
@@ -217,7 +219,7 @@ func (c *Crew) wait(condition func() bool, format string, args ...any) {
 			return
 		}
 		for _, w := range c.present() {
-			require.False(c, w.process.Ended(), "%s ended by itself", w.name)
+			require.False(c, closed(w.process.Ended()), "%s ended by itself", w.name)
 		}
 		if time.Now().After(deadline) {
 			c.Fatalf("waited %v for %s", patience, fmt.Sprintf(format, args...))

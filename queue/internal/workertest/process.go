@@ -18,8 +18,8 @@ type Process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	errors bytes.Buffer
-	ended  chan struct{} // closed when it has ended and all that it said has been heard
-	err    error         // how it ended
+	ended  chan struct{}
+	err    error // how it ended
 	kill   sync.Once
 }
 
@@ -82,12 +82,5 @@ func (p *Process) Wait() error {
 	return p.err
 }
 
-// Ended reports whether the process has ended.
-func (p *Process) Ended() bool {
-	select {
-	case <-p.ended:
-		return true
-	default:
-		return false
-	}
-}
+// Ended is closed when the process has ended and all that it said has been heard.
+func (p *Process) Ended() <-chan struct{} { return p.ended }

@@ -28,6 +28,7 @@ type order struct {
 	Name  string // that it gives to the SMTP server
 	Where string // its store is
 	Relay string // URL of the SMTP server
+	Rest  time.Duration
 }
 
 // Open opens a store. Closing the store releases all that Open took.
@@ -158,14 +159,11 @@ func tell(word, address string) {
 // waits for the store to be empty.
 func (w *worker) produce(ctx context.Context, log *slog.Logger) {
 	var group sync.WaitGroup
-	for producer, each := range []struct {
-		size  int
-		pause time.Duration
-	}{{1, 20 * time.Millisecond}, {1, 20 * time.Millisecond}, {20, 400 * time.Millisecond}} {
+	for producer, size := range []int{1, 1, 20} {
 		group.Go(func() {
 			for n := 0; ctx.Err() == nil && !closed(w.finish); n++ {
-				w.send(ctx, log, w.recipients(producer, n, each.size))
-				time.Sleep(each.pause)
+				w.send(ctx, log, w.recipients(producer, n, size))
+				time.Sleep(w.Rest * time.Duration(size))
 			}
 		})
 	}
@@ -186,7 +184,7 @@ func (w *worker) produce(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-func closed(c chan struct{}) bool {
+func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
 		return true
