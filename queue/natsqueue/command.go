@@ -72,6 +72,8 @@ const (
 	kindReturn
 	kindBegin
 	kindFinish
+	kindHeartbeat
+	kindLeave
 )
 
 // appendHead writes what comes before the commands.
@@ -127,6 +129,10 @@ func (d *decoder) command() command {
 		return &begin{until: d.varint(), before: d.varint()}
 	case kindFinish:
 		return &finish{snapshot: d.snapshot()}
+	case kindHeartbeat:
+		return &heartbeat{worker: queue.Worker{ID: d.id(), View: d.uvarint()}, ttl: d.varint()}
+	case kindLeave:
+		return &leave{d.id()}
 	default:
 		d.fail("command of kind %d", k)
 		return nil

@@ -15,9 +15,13 @@ import (
 )
 
 const (
-	// heartbeat is how often the server says that there is nothing. Without a sign of
+	// signOfLife is how often the server says that there is nothing. Without a sign of
 	// it for twice as long another one is asked.
-	heartbeat = time.Second
+	signOfLife = 500 * time.Millisecond
+	// requestTimeout bounds the wait for an answer, and leaveTimeout that for one that
+	// makes no difference.
+	requestTimeout = 2 * time.Second
+	leaveTimeout   = 200 * time.Millisecond
 	// followAgain is how long is waited when the stream cannot be read.
 	followAgain = 200 * time.Millisecond
 )
@@ -57,43 +61,68 @@ func (s *Store) follow(ctx context.Context) {
 
 // consume applies messages from the first that is not applied.
 func (s *Store) consume(ctx context.Context) error {
-	info, err := s.stream.Info(ctx)
+	consumer, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
-	var applied uint64
-	s.look(func(st *state) { applied = st.applied })
-	if info.State.LastSeq < applied { // acknowledged messages were lost, or the stream was made anew
-		s.opts.Log.Error("natsqueue: the stream has lost messages", "stream", s.opts.Stream, "last", info.State.LastSeq, "applied", applied)
-		return s.load(ctx)
-	}
-	consumer, err := s.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: applied + 1,
-	})
-	if err != nil {
-		return err
-	}
-	messages, err := consumer.Messages(jetstream.PullHeartbeat(heartbeat), jetstream.PullExpiry(30*time.Second))
+	defer s.leave(consumer)
+	messages, err := consumer.Messages(jetstream.PullHeartbeat(signOfLife), jetstream.PullExpiry(30*time.Second))
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
-	for {
+	for delivered := uint64(1); ; delivered++ {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
 		}
-		if err := s.receive(m); err != nil {
+		if err := s.receive(m, delivered); err != nil {
 			return err
 		}
 	}
 }
 
-// receive applies a message, and hands out the results if it is our own.
-func (s *Store) receive(raw jetstream.Msg) error {
+// begin returns a consumer of what is not applied.
+func (s *Store) begin(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	info, err := s.stream.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var applied uint64
+	s.look(func(st *state) { applied = st.applied })
+	if info.State.LastSeq < applied { // acknowledged messages were lost, or the stream was made anew
+		s.opts.Log.Error("natsqueue: the stream has lost messages", "stream", s.opts.Stream, "last", info.State.LastSeq, "applied", applied)
+		return nil, errGap
+	}
+	return s.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: applied + 1,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
+	})
+}
+
+// leave tells the server, if it can be told, that a consumer is not needed any more.
+func (s *Store) leave(consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if s.js.Conn().IsConnected() {
+		_ = s.stream.DeleteConsumer(ctx, consumer.CachedInfo().Name)
+	}
+}
+
+// errSkipped says that a message was lost on its way here.
+var errSkipped = errors.New("a message was not delivered")
+
+// receive applies the message that comes in this place, and hands out the results if
+// it is our own.
+func (s *Store) receive(raw jetstream.Msg, place uint64) error {
 	meta, err := raw.Metadata()
 	if err != nil {
 		return err
+	}
+	if meta.Sequence.Consumer != place {
+		return errSkipped
 	}
 	sequence := meta.Sequence.Stream
 	m, err := decodeMessage(raw.Data())

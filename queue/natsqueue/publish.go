@@ -156,7 +156,7 @@ func (p *publisher) publish(ctx context.Context, number uint64, parts []part) er
 // persist publishes a message until it is stored, or nobody wants it any more. It
 // returns why the server refuses it.
 func (s *Store) persist(ctx context.Context, m *nats.Msg, id string, wanted func() bool) error {
-	for wanted() {
+	for tries := 0; wanted(); tries++ {
 		err := s.try(ctx, m, id)
 		if err == nil || ctx.Err() != nil {
 			return nil
@@ -164,7 +164,9 @@ func (s *Store) persist(ctx context.Context, m *nats.Msg, id string, wanted func
 		if err = explain(err); !temporary(err) {
 			return err
 		}
-		s.opts.Log.Warn("natsqueue: not acknowledged, published again", "subject", m.Subject, "err", err)
+		if tries == 0 {
+			s.opts.Log.Warn("natsqueue: not acknowledged, published until it is", "subject", m.Subject, "err", err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(publishAgain):

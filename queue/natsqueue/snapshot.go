@@ -20,6 +20,7 @@ import (
 func (s *state) appendState(b []byte) []byte {
 	b = append(b, format)
 	b = binary.AppendUvarint(b, s.applied)
+	b = binary.AppendVarint(b, s.clock)
 	b = binary.AppendUvarint(b, s.schedule.Token())
 	b = s.appendProgress(b)
 	b = s.appendHolds(b)
@@ -30,7 +31,8 @@ func (s *state) appendState(b []byte) []byte {
 	b = s.appendMembers(b)
 	b = s.appendStages(b)
 	b = s.appendEntries(b)
-	return s.appendSent(b)
+	b = s.appendSent(b)
+	return s.appendWorkers(b)
 }
 
 func decodeState(b []byte) (*state, error) {
@@ -38,7 +40,7 @@ func decodeState(b []byte) (*state, error) {
 	if v := d.byte(); d.err == nil && v != format {
 		d.fail("snapshot of version %d", v)
 	}
-	s.applied = d.uvarint()
+	s.applied, s.clock = d.uvarint(), d.varint()
 	s.schedule.Resume(d.uvarint())
 	d.progress(s)
 	d.holds(s)
@@ -49,6 +51,7 @@ func decodeState(b []byte) (*state, error) {
 	d.stages(s)
 	d.entries(s)
 	d.sent(s)
+	d.workers(s)
 	return s, d.end()
 }
 

@@ -18,6 +18,7 @@ import (
 // use.
 type state struct {
 	applied  uint64 // sequence of the last message
+	clock    int64  // of the stream, which is never set back
 	schedule *schedule.Schedule
 	jobs     table
 	flows    names[queue.Flow]
@@ -31,6 +32,7 @@ type state struct {
 	stages   map[session]*stage
 	entries  map[entry]queue.Suppression
 	sent     map[window]map[int64]int // by slot
+	workers  map[tracking.ID]life
 	snapshot progress
 
 	// What follows is no part of the state. News, if not nil, is told of flows that
@@ -109,6 +111,7 @@ func newState() *state {
 		stages:    map[session]*stage{},
 		entries:   map[entry]queue.Suppression{},
 		sent:      map[window]map[int64]int{},
+		workers:   map[tracking.ID]life{},
 	}
 }
 
@@ -116,6 +119,8 @@ func newState() *state {
 // and returns the results of its commands; nil if it had come before.
 func (s *state) apply(m *message, size int, at moment) []any {
 	s.applied = at.sequence
+	s.clock = max(s.clock, at.time)
+	at.time = s.clock
 	s.snapshot.bytes += uint64(size)
 	from := s.members[m.session]
 	if from == nil {

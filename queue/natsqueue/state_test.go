@@ -112,7 +112,7 @@ func (a *author) change() command {
 	if a.IntN(2) == 0 {
 		filter = queue.Filter{IDs: []tracking.ID{pick(a, a.known)}, States: []queue.State{queue.Ready, queue.Bounced}}
 	}
-	switch a.IntN(12) {
+	switch a.IntN(14) {
 	case 0:
 		return &suppress{[]queue.Suppression{{Address: address, Stream: pick(a, []string{"", "boletín"}), Reason: bounce.OptOut, Since: noon}}}
 	case 1:
@@ -125,6 +125,10 @@ func (a *author) change() command {
 		return &applyTo{filter, queue.Action(a.IntN(4)), schedule.Millis(a.time())}
 	case 5, 6, 7:
 		return a.settle()
+	case 8:
+		return &heartbeat{queue.Worker{ID: pick(a, a.known), View: a.Uint64()}, int64(a.IntN(600_000))}
+	case 9:
+		return &leave{pick(a, a.known)}
 	}
 	at := a.time()
 	claims := []queue.FlowClaim{{Flow: a.flow(), N: a.IntN(5)}, {Flow: a.flow(), N: 2}}

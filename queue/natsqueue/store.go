@@ -46,8 +46,8 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Store implements [queue.Store], [queue.SuppressionList], [queue.Meter] and
-// [queue.Waker] on a stream of NATS JetStream. It is safe for concurrent use, by any
+// Store implements [queue.Store], [queue.SuppressionList], [queue.Meter],
+// [queue.Roster] and [queue.Waker] on a stream of NATS JetStream. It is safe for concurrent use, by any
 // number of processes.
 type Store struct {
 	js      jetstream.JetStream

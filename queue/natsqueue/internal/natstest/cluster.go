@@ -1,4 +1,6 @@
-package natsqueue_test
+// Package natstest runs clusters of NATS servers in the test's process, on loopback,
+// and cuts processes off from them.
+package natstest
 
 import (
 	"context"
@@ -16,16 +18,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// cluster is a cluster of NATS servers in the test's process, on loopback.
-type cluster struct {
+// Cluster is a cluster of NATS servers in the test's process, on loopback.
+type Cluster struct {
 	testing.TB
 	options []*server.Options
 	servers []*server.Server // nil where one is stopped
 }
 
-// newCluster starts n servers, whose stores go when the test ends.
-func newCluster(t testing.TB, n int) *cluster {
-	c := &cluster{TB: t, servers: make([]*server.Server, n)}
+// New starts n servers, whose stores go when the test ends.
+func New(t testing.TB, n int) *Cluster {
+	c := &Cluster{TB: t, servers: make([]*server.Server, n)}
 	routes := freePorts(t, n)
 	dir := t.TempDir()
 	for i := range n {
@@ -42,11 +44,11 @@ func newCluster(t testing.TB, n int) *cluster {
 		c.options = append(c.options, o)
 	}
 	for i := range n {
-		c.start(i)
+		c.Start(i)
 	}
 	t.Cleanup(func() {
 		for i := range c.servers {
-			c.stop(i)
+			c.Stop(i)
 		}
 	})
 	for i, s := range c.servers {
@@ -67,8 +69,8 @@ func freePorts(t testing.TB, n int) (ports []int) {
 	return ports
 }
 
-// start starts a server that is stopped.
-func (c *cluster) start(i int) {
+// Start starts a server that is stopped.
+func (c *Cluster) Start(i int) {
 	c.Helper()
 	s, err := server.NewServer(c.options[i].Clone())
 	require.NoError(c, err)
@@ -77,8 +79,8 @@ func (c *cluster) start(i int) {
 	c.servers[i] = s
 }
 
-// stop stops a server, if it runs.
-func (c *cluster) stop(i int) {
+// Stop stops a server, if it runs.
+func (c *Cluster) Stop(i int) {
 	if s := c.servers[i]; s != nil {
 		s.Shutdown()
 		s.WaitForShutdown()
@@ -87,7 +89,7 @@ func (c *cluster) stop(i int) {
 }
 
 // awaitLeader waits until the cluster can make streams.
-func (c *cluster) awaitLeader() {
+func (c *Cluster) awaitLeader() {
 	c.Helper()
 	require.Eventually(c, func() bool {
 		for _, s := range c.servers {
@@ -99,8 +101,8 @@ func (c *cluster) awaitLeader() {
 	}, time.Minute, 20*time.Millisecond)
 }
 
-// leader is the number of the server that leads a stream.
-func (c *cluster) leader(stream string) (leader int) {
+// Leader is the number of the server that leads a stream.
+func (c *Cluster) Leader(stream string) (leader int) {
 	c.Helper()
 	require.Eventually(c, func() bool {
 		for i, s := range c.servers {
@@ -114,19 +116,15 @@ func (c *cluster) leader(stream string) (leader int) {
 	return leader
 }
 
-// connect returns a connection to the cluster, to any server or to these.
-func (c *cluster) connect(only ...int) jetstream.JetStream {
+// Connect returns a connection to any server of the cluster.
+func (c *Cluster) Connect(options ...nats.Option) jetstream.JetStream {
 	c.Helper()
-	if len(only) == 0 {
-		for i := range c.options {
-			only = append(only, i)
-		}
-	}
 	var urls []string
-	for _, i := range only {
-		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", c.options[i].Port))
+	for _, o := range c.options {
+		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", o.Port))
 	}
-	conn, err := nats.Connect(strings.Join(urls, ","), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.RetryOnFailedConnect(true))
+	options = append(options, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	conn, err := nats.Connect(strings.Join(urls, ","), options...)
 	require.NoError(c, err)
 	c.Cleanup(conn.Close)
 	js, err := jetstream.New(conn)
@@ -134,8 +132,8 @@ func (c *cluster) connect(only ...int) jetstream.JetStream {
 	return js
 }
 
-// remove deletes the streams of a store.
-func remove(t testing.TB, js jetstream.JetStream, stream string) {
+// Remove deletes the streams of a store.
+func Remove(t testing.TB, js jetstream.JetStream, stream string) {
 	for _, name := range []string{stream, stream + "-snapshot", stream + "-event"} {
 		err := js.DeleteStream(context.Background(), name)
 		if err != nil {
