@@ -202,13 +202,11 @@ func (s *session) take(spare []byte) []byte {
 	defer s.unlock()
 	for len(s.out) == 0 && s.err == nil {
 		s.more.Wait()
-		if len(s.flight) > 1 {
-			// A burst of answers has woken several callers: let them all append, so
-			// that what they send leaves in one write.
-			s.mu.Unlock()
-			runtime.Gosched()
-			s.mu.Lock()
-		}
+		// A burst of answers may have woken several callers: let them all append, so
+		// that what they send leaves in one write.
+		s.mu.Unlock()
+		runtime.Gosched()
+		s.mu.Lock()
 	}
 	if s.err != nil {
 		return nil
