@@ -72,6 +72,8 @@ func (r *run) attempt(a *attempt, p *pool) {
 // try makes the attempt, if it is to be made.
 func (o *outcome) try(perConnection int) Change {
 	switch {
+	case o.sched.stopped(o.now):
+		return o.untried("", 0)
 	case o.suppressed != nil:
 		return o.refused(bounce.Suppressed, fmt.Sprintf("suppressed since %s: %s", o.suppressed.Since.UTC().Format(time.DateOnly), o.suppressed.Reason))
 	case o.tooOld(o.now):

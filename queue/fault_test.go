@@ -99,21 +99,10 @@ func TestOutcomeOutlivesTheLease(t *testing.T) {
 	})
 }
 
-// deaf is a store that cannot settle until a time, once it has claimed, nor claim
-// until a minute later.
+// deaf is a store that cannot settle until a time.
 type deaf struct {
 	*memqueue.Store
-	until   time.Time
-	claimed atomic.Bool
-}
-
-func (d *deaf) Claim(ctx context.Context, now, until time.Time, c []queue.FlowClaim) ([]queue.Lease, error) {
-	if d.claimed.Load() && time.Now().Before(d.until.Add(time.Minute)) {
-		return nil, errDisk
-	}
-	leases, err := d.Store.Claim(ctx, now, until, c)
-	d.claimed.Store(len(leases) > 0)
-	return leases, err
+	until time.Time
 }
 
 func (d *deaf) Settle(ctx context.Context, c []queue.Change) ([]tracking.ID, error) {

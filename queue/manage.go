@@ -93,8 +93,12 @@ type Pool struct {
 	// Provider says that it is a [Provider]'s, or that of all mail.
 	Provider bool
 	// Sending is the number of attempts under way, Allowed how many there may be
-	// at once; 0 means no limit.
+	// at once; 0 means no limit. Both are this worker's own.
 	Sending, Allowed int
+	// Workers is the number of those who divide the limits among them, this one
+	// included. Elsewhere says that its share is nothing: the others send this mail.
+	Workers   int
+	Elsewhere bool
 	// Suspended is until when nothing is sent there, and Why the reply or the error
 	// that led to it. The zero time means that it is not suspended.
 	Suspended time.Time
@@ -109,16 +113,22 @@ func (q *Queue) Pools() []Pool {
 	now := time.Now()
 	pools := make([]Pool, 0, len(q.sched.pools)+1)
 	for _, p := range q.sched.pools {
-		pools = append(pools, p.describe(now))
+		pools = append(pools, q.sched.describe(p, now))
 	}
 	slices.SortFunc(pools, func(a, b Pool) int { return cmp.Compare(a.Name, b.Name) })
-	return slices.Insert(pools, 0, q.sched.total.describe(now))
+	return slices.Insert(pools, 0, q.sched.describe(q.sched.total, now))
 }
 
-func (p *pool) describe(now time.Time) Pool {
-	d := Pool{Name: p.name, Provider: p.provider != nil || p.name == total, Sending: p.inUse, Allowed: p.allowed}
-	if p.allowed == unlimited {
+func (s *scheduler) describe(p *pool, now time.Time) Pool {
+	d := Pool{
+		Name: p.name, Provider: p.provider != nil || p.name == total,
+		Sending: p.inUse, Allowed: min(p.allowed, p.connections), Elsewhere: p.connections == 0, Workers: 1,
+	}
+	if d.Allowed == unlimited {
 		d.Allowed = 0
+	}
+	if s.crew != nil {
+		d.Workers = max(1, len(s.crew.members))
 	}
 	if now.Before(p.suspended) {
 		d.Suspended, d.Why = p.suspended, p.why

@@ -13,8 +13,9 @@ type pool struct {
 	windows  []*window // limits that are counted here
 	budgets  []*budget // limits that a Meter counts
 
-	inUse   int
-	allowed int // attempts at once, as adapted; never more than limit.Connections
+	inUse       int
+	connections int // this worker's share of limit.Connections; 0: it sends nothing here
+	allowed     int // attempts at once, as adapted; never more than limit.Connections
 
 	suspended time.Time // no attempt before
 	why       string    // for people: the reply that suspended it
@@ -49,6 +50,7 @@ func newPool(name string, provider *Provider, limit Limit, metered bool) *pool {
 	if p.allowed == 0 {
 		p.allowed = unlimited
 	}
+	p.connections = p.allowed
 	for _, w := range []Window{
 		{Name: name, Limit: limit.PerSecond, Span: time.Second},
 		{Name: name, Limit: limit.PerHour, Span: time.Hour},
@@ -80,10 +82,13 @@ func (p *pool) limitIn(w Window, now time.Time) int {
 // because all connections are in use, again says when to ask next; a budget that is
 // used up is put into asking.
 func (p *pool) room(now time.Time, asking map[*budget]bool) (n int, again time.Time) {
+	if p.connections == 0 {
+		return 0, time.Time{}
+	}
 	if now.Before(p.suspended) {
 		return 0, p.suspended
 	}
-	n = p.allowed - p.inUse
+	n = min(p.allowed, p.connections) - p.inUse
 	for _, w := range p.windows {
 		if w.Limit = p.limitIn(w.Window, now); w.Limit == 0 {
 			continue

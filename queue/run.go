@@ -14,9 +14,8 @@ import (
 )
 
 const (
-	// leaseTime is longer than any attempt: attemptTime bounds those, but for the
-	// wait for the answer to the last byte, which is never cut short.
-	leaseTime   = 30 * time.Minute
+	// attemptTime bounds an attempt, but for the wait for the answer to the last byte,
+	// which is never cut short.
 	attemptTime = 15 * time.Minute
 	// settleTime is how much longer than the attempts Run waits for the store.
 	settleTime = 10 * time.Second
@@ -54,11 +53,14 @@ func (q *Queue) Run(ctx context.Context) error {
 	defer abandon()
 
 	r := &run{Queue: q, attempts: attempts, storing: storing}
+	r.leases.held = map[tracking.ID]*holding{}
+	leave := r.stay()
 	r.listen(ctx)
 	err := r.loop(ctx)
 	stop()
 	r.group.Wait()
 	r.handBack(time.Now().Add(2 * day)) // all
+	leave()
 	return err
 }
 
@@ -78,6 +80,7 @@ type run struct {
 	attempts context.Context // of the attempts: outlives Run's by the drain
 	storing  context.Context // of what the store must still learn: outlives both
 	group    sync.WaitGroup
+	leases   leases
 	lookUps  atomic.Int64 // of mail hosts, under way
 	swept    time.Time
 	sweeping time.Duration // how long the last sweep took
@@ -156,23 +159,23 @@ func (r *run) claim(now time.Time, shares []share) error {
 	for i, s := range shares {
 		claims[i] = s.FlowClaim
 	}
-	leases, err := r.store.Claim(r.attempts, now, now.Add(leaseTime), claims)
+	fresh, known, err := r.leases.claim(func() ([]Lease, error) {
+		return r.store.Claim(r.attempts, now, now.Add(leaseTime), claims)
+	})
 	if err != nil {
 		for _, s := range shares {
 			r.sched.handBack(now, s.pool, s.N)
 		}
 		return fmt.Errorf("queue: claim: %w", err)
 	}
-	got := make(map[Flow]int, len(shares))
-	for _, lease := range leases {
-		got[lease.Flow]++
-	}
+	got, again := countFlows(fresh), countFlows(known)
 	pools := make(map[Flow]*pool, len(shares))
 	for _, s := range shares {
-		r.sched.claimed(now, s, got[s.Flow])
+		r.sched.claimed(now, s, got[s.Flow]+again[s.Flow])
+		r.sched.handBack(now, s.pool, again[s.Flow])
 		pools[s.Flow] = s.pool
 	}
-	for _, a := range r.prepare(now, leases) {
+	for _, a := range r.prepare(now, fresh) {
 		r.busy.Add(1)
 		r.group.Go(func() {
 			defer r.notify()
@@ -181,6 +184,14 @@ func (r *run) claim(now time.Time, shares []share) error {
 		})
 	}
 	return nil
+}
+
+func countFlows(leases []Lease) map[Flow]int {
+	n := make(map[Flow]int)
+	for i := range leases {
+		n[leases[i].Flow]++
+	}
+	return n
 }
 
 // lookUp finds out which hosts take the mail of lanes that are new, or that were
@@ -269,10 +280,14 @@ func (q *Queue) notify() {
 // settle ends a lease, and keeps at it while the store fails, even when the lease
 // has run out: the outcome of an attempt is not to be lost because a disk is full.
 func (r *run) settle(o *outcome, change Change) {
-	change.ID, change.Token = o.ID, o.Token
+	defer r.leases.drop(o.ID)
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		change.ID, change.Token = o.ID, r.leases.token(o.ID)
 		stale, err := r.record(o, change)
 		if err == nil {
+			if len(stale) > 0 && !r.leases.lost(o.ID, change.Token) {
+				continue
+			}
 			r.settled(&o.Lease, change, stale)
 			return
 		}

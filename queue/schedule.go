@@ -30,6 +30,7 @@ type scheduler struct {
 	wakes   map[*pool]time.Time // when parked lines may have room again
 	asking  map[*budget]bool    // budgets that are used up
 	metered bool                // limits by the hour and the day are a Meter's
+	crew    *crew               // who shares the store; nil: nobody
 }
 
 // total is the name of the pool of all mail.
@@ -125,6 +126,9 @@ type share struct {
 func (s *scheduler) pick(now time.Time, limit int) []share {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.crew != nil && s.crew.stopped(now) {
+		return nil
+	}
 	s.advance(now)
 	var shares []share
 	var visited []*line
@@ -215,7 +219,7 @@ func (s *scheduler) finished(now time.Time, p *pool, started time.Time, failure 
 		p.succeeded()
 		s.total.succeeded()
 	case blamed.failed(now, started, failure) && blamed.suspended.After(before):
-		d := blamed.describe(now)
+		d := s.describe(blamed, now)
 		suspended = &d
 	}
 	s.unpark(p, now)
@@ -238,6 +242,9 @@ func (s *scheduler) next() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var at time.Time
+	if s.crew != nil && s.crew.stopped(time.Now()) {
+		return at
+	}
 	if len(s.later) > 0 {
 		at = s.later[0].due
 	}
@@ -368,6 +375,9 @@ func (s *scheduler) prune(now time.Time) {
 		used[w.pool] = true
 	}
 	for name, p := range s.pools {
+		if p.connections == 0 {
+			s.dismiss(p)
+		}
 		if !used[p] && p.idle(now) {
 			delete(s.pools, name)
 			s.forget(p)
@@ -480,6 +490,7 @@ func (s *scheduler) poolOf(lane string, provider *Provider) *pool {
 		if s.shaping.MX != nil {
 			p.allowed = min(p.allowed, firstAttempts)
 		}
+		s.divide(p)
 		s.pools[name] = p
 	}
 	return p
