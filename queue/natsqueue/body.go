@@ -64,7 +64,11 @@ func (s *Store) fetch(ctx context.Context, sequence uint64) ([]byte, error) {
 		return data, nil
 	}
 	for start := time.Now(); ; {
-		m, err := s.stream.GetMsg(ctx, sequence)
+		var m *jetstream.RawStreamMsg
+		err := request(ctx, func(ctx context.Context) (err error) {
+			m, err = s.stream.GetMsg(ctx, sequence)
+			return err
+		})
 		if err == nil {
 			s.bodies.add(sequence, m.Data)
 			return m.Data, nil
@@ -97,7 +101,7 @@ func (s *Store) fetchPieces(ctx context.Context, places []uint64) (pieces, map[u
 	sequences = slices.Compact(sequences)
 	found := make([][]*piece, len(sequences))
 	faults := make([]error, len(sequences))
-	_ = inParallel(len(sequences), func(i int) error {
+	_ = inParallel(len(sequences), parallel, func(i int) error {
 		found[i], faults[i] = s.fetchMessage(ctx, sequences[i])
 		return nil
 	})

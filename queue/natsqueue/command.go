@@ -74,6 +74,8 @@ const (
 	kindFinish
 	kindHeartbeat
 	kindLeave
+	kindRecord
+	kindRecorded
 )
 
 // appendHead writes what comes before the commands.
@@ -114,7 +116,7 @@ func (d *decoder) command() command {
 	case kindClaim:
 		return d.claim()
 	case kindSettle:
-		return &settle{changes: d.changes()}
+		return d.settle()
 	case kindApply:
 		return d.applyTo()
 	case kindSuppress:
@@ -133,6 +135,10 @@ func (d *decoder) command() command {
 		return &heartbeat{worker: queue.Worker{ID: d.id(), View: d.uvarint()}, ttl: d.varint()}
 	case kindLeave:
 		return &leave{d.id()}
+	case kindRecord:
+		return &recordEvents{d.notes()}
+	case kindRecorded:
+		return d.recorded()
 	default:
 		d.fail("command of kind %d", k)
 		return nil
@@ -182,13 +188,26 @@ func (c *claim) apply(s *state, m moment) any {
 	return out
 }
 
-// settle ends or extends leases. Its result is the IDs of the stale changes.
-type settle struct{ changes []queue.Change }
+// settle ends or extends leases, and stores the events of the changes that it takes.
+type settle struct{ changes []change }
+
+// change is a change whose events are written down.
+type change struct {
+	queue.Change
+	notes []note
+}
+
+// settled is the result of settle.
+type settled struct {
+	stale []tracking.ID
+	place uint64 // of the events, which are
+	notes []note
+}
 
 func (c *settle) append(b []byte) []byte {
 	b = binary.AppendUvarint(append(b, byte(kindSettle)), uint64(len(c.changes)))
 	for i := range c.changes {
-		b = appendChange(b, &c.changes[i])
+		b = c.changes[i].append(b)
 	}
 	return b
 }
@@ -199,49 +218,69 @@ const (
 	changeCounts
 )
 
-func appendChange(b []byte, c *queue.Change) []byte {
+func (c *change) append(b []byte) []byte {
 	b = binary.AppendUvarint(append(b, c.ID[:]...), c.Token)
 	if !c.Extend.IsZero() {
-		return binary.AppendVarint(append(b, changeExtends), schedule.Millis(c.Extend))
+		b = binary.AppendVarint(append(b, changeExtends), schedule.Millis(c.Extend))
+		return appendNotes(b, c.notes)
 	}
 	var flags byte
 	if c.Counts {
 		flags = changeCounts
 	}
 	b = binary.AppendVarint(append(b, flags, byte(c.State)), schedule.Millis(c.Due))
-	return appendText(b, c.Last)
+	return appendNotes(appendText(b, c.Last), c.notes)
 }
 
-const changeSize = len(tracking.ID{}) + 3 // at least
+const changeSize = len(tracking.ID{}) + 4 // at least
 
-func (d *decoder) changes() []queue.Change {
-	out := make([]queue.Change, d.count(changeSize))
-	for i := range out {
-		c := &out[i]
-		c.ID, c.Token = d.id(), d.uvarint()
-		switch flags := d.byte(); flags {
-		case changeExtends:
-			if c.Extend = schedule.Time(d.varint()); c.Extend.IsZero() {
-				d.fail("lease of job %v extended to no time", c.ID)
-			}
-		case 0, changeCounts:
-			c.Counts = flags == changeCounts
-			c.State, c.Due, c.Last = d.state(), schedule.Time(d.varint()), d.text()
-		default:
-			d.fail("change with flags %d", flags)
+// size is the most that the change takes.
+func (c *change) size() int {
+	size := changeSize + 40 + len(c.Last)
+	for _, n := range c.notes {
+		size += len(n.data) + 10
+	}
+	return size
+}
+
+func (d *decoder) settle() command {
+	c := &settle{make([]change, d.count(changeSize))}
+	for i := range c.changes {
+		d.change(&c.changes[i])
+	}
+	return c
+}
+
+func (d *decoder) change(c *change) {
+	c.ID, c.Token = d.id(), d.uvarint()
+	switch flags := d.byte(); flags {
+	case changeExtends:
+		if c.Extend = schedule.Time(d.varint()); c.Extend.IsZero() {
+			d.fail("lease of job %v extended to no time", c.ID)
 		}
+	case 0, changeCounts:
+		c.Counts = flags == changeCounts
+		c.State, c.Due, c.Last = d.state(), schedule.Time(d.varint()), d.text()
+	default:
+		d.fail("change with flags %d", flags)
+	}
+	c.notes = d.notes()
+}
+
+func (c *settle) apply(s *state, m moment) any {
+	out := settled{place: placeOf(m.sequence, m.index)}
+	for i := range c.changes {
+		change := &c.changes[i]
+		if s.settle(&change.Change) {
+			out.notes = append(out.notes, change.notes...)
+			continue
+		}
+		out.stale = append(out.stale, change.ID)
+	}
+	if len(out.notes) > 0 {
+		s.remember(out.place, out.notes, m.time)
 	}
 	return out
-}
-
-func (c *settle) apply(s *state, _ moment) any {
-	var stale []tracking.ID
-	for i := range c.changes {
-		if !s.settle(&c.changes[i]) {
-			stale = append(stale, c.changes[i].ID)
-		}
-	}
-	return stale
 }
 
 func (s *state) settle(c *queue.Change) bool {

@@ -17,11 +17,7 @@ import (
 const (
 	// signOfLife is how often the server says that there is nothing. Without a sign of
 	// it for twice as long another one is asked.
-	signOfLife = 500 * time.Millisecond
-	// requestTimeout bounds the wait for an answer, and leaveTimeout that for one that
-	// makes no difference.
-	requestTimeout = 2 * time.Second
-	leaveTimeout   = 200 * time.Millisecond
+	signOfLife = time.Second
 	// followAgain is how long is waited when the stream cannot be read.
 	followAgain = 200 * time.Millisecond
 )
@@ -65,7 +61,7 @@ func (s *Store) consume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.leave(consumer)
+	defer s.leave(s.stream, consumer)
 	messages, err := consumer.Messages(jetstream.PullHeartbeat(signOfLife), jetstream.PullExpiry(30*time.Second))
 	if err != nil {
 		return err
@@ -103,11 +99,11 @@ func (s *Store) begin(ctx context.Context) (jetstream.Consumer, error) {
 }
 
 // leave tells the server, if it can be told, that a consumer is not needed any more.
-func (s *Store) leave(consumer jetstream.Consumer) {
+func (s *Store) leave(stream jetstream.Stream, consumer jetstream.Consumer) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	if s.js.Conn().IsConnected() {
-		_ = s.stream.DeleteConsumer(ctx, consumer.CachedInfo().Name)
+		_ = stream.DeleteConsumer(ctx, consumer.CachedInfo().Name)
 	}
 }
 
@@ -233,7 +229,7 @@ func (s *Store) readSnapshot(ctx context.Context, n snapshot) (*state, error) {
 		return nil, err
 	}
 	chunks := make([][]byte, n.chunks)
-	err = inParallel(len(chunks), func(i int) error {
+	err = inParallel(len(chunks), parallel, func(i int) error {
 		m, err := stream.GetLastMsgForSubject(ctx, s.chunkSubject(n.sequence, uint64(i)))
 		if err == nil {
 			chunks[i] = m.Data
@@ -260,11 +256,11 @@ func (s *Store) readSnapshot(ctx context.Context, n snapshot) (*state, error) {
 	return st, nil
 }
 
-// parallel is how many requests to the servers are under way at once.
+// parallel is how many large requests to the servers are under way at once.
 const parallel = 8
 
-// inParallel calls f for 0 to n-1, and returns its first error.
-func inParallel(n int, f func(i int) error) error {
+// inParallel calls f for 0 to n-1, so many at once, and returns its first errors.
+func inParallel(n, width int, f func(i int) error) error {
 	var group sync.WaitGroup
 	var mu sync.Mutex // guards next and first
 	var next int
@@ -275,7 +271,7 @@ func inParallel(n int, f func(i int) error) error {
 		next++
 		return next - 1, next <= n && first == nil
 	}
-	for range min(n, parallel) {
+	for range min(n, width) {
 		group.Go(func() {
 			for i, ok := take(); ok; i, ok = take() {
 				if err := f(i); err != nil {

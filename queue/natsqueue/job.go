@@ -196,15 +196,15 @@ func (s *Store) unclaim(result any) {
 	if len(claimed) == 0 {
 		return
 	}
-	changes := make([]queue.Change, len(claimed))
+	written := make([]change, len(claimed))
 	for i, l := range claimed {
-		changes[i] = queue.Change{ID: l.id, Token: l.token, Due: schedule.Time(l.due)}
+		written[i].Change = queue.Change{ID: l.id, Token: l.token, Due: schedule.Time(l.due)}
 	}
 	s.kept.Go(func() {
 		ctx, cancel := context.WithTimeout(s.life, undoTime)
 		defer cancel()
-		if _, err := s.settle(ctx, changes); err != nil {
-			s.opts.Log.Error("natsqueue: claimed jobs could not be given back, and are due when the lease ends", "jobs", len(changes), "err", err)
+		if _, err := s.settle(ctx, written); err != nil {
+			s.opts.Log.Error("natsqueue: claimed jobs could not be given back, and are due when the lease ends", "jobs", len(claimed), "err", err)
 		}
 	})
 }
@@ -252,23 +252,52 @@ func (s *Store) Settle(ctx context.Context, changes []queue.Change) ([]tracking.
 		return nil, err
 	}
 	defer s.calls.Done()
-	return s.settle(ctx, changes)
+	written, err := s.write(ctx, changes)
+	if err != nil {
+		return nil, s.named("settle", err)
+	}
+	return s.settle(ctx, written)
 }
 
-func (s *Store) settle(ctx context.Context, changes []queue.Change) (stale []tracking.ID, err error) {
-	for start := 0; start < len(changes); {
-		end, size := start, 0
-		for end < len(changes) && (end == start || size < commandSize) {
-			size += changeSize + 20 + len(changes[end].Last)
-			end++
-		}
-		skipped, err := do[[]tracking.ID](ctx, s, "settle", &settle{changes[start:end]}, nil)
+// write writes the events of changes down.
+func (s *Store) write(ctx context.Context, changes []queue.Change) ([]change, error) {
+	var events []tracking.Event
+	for i := range changes {
+		events = append(events, changes[i].Events...)
+	}
+	events, err := s.label(ctx, events)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]change, len(changes))
+	for i := range changes {
+		n := len(changes[i].Events)
+		notes, err := notesOf(events[:n])
 		if err != nil {
 			return nil, err
 		}
-		stale = append(stale, skipped...)
+		out[i] = change{changes[i], notes}
+		events = events[n:]
+	}
+	return out, nil
+}
+
+func (s *Store) settle(ctx context.Context, changes []change) (stale []tracking.ID, err error) {
+	for start := 0; start < len(changes); {
+		end, size := start, 0
+		for end < len(changes) && (end == start || size < commandSize) {
+			size += changes[end].size()
+			end++
+		}
+		done, err := do[settled](ctx, s, "settle", &settle{changes[start:end]}, nil)
+		if err != nil {
+			return nil, err
+		}
+		s.recorder.put(done.place, done.notes)
+		stale = append(stale, done.stale...)
 		start = end
 	}
+	s.recorder.wait(ctx, maxUnrecorded)
 	return stale, nil
 }
 

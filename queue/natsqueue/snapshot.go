@@ -32,7 +32,7 @@ func (s *state) appendState(b []byte) []byte {
 	b = s.appendStages(b)
 	b = s.appendEntries(b)
 	b = s.appendSent(b)
-	return s.appendWorkers(b)
+	return s.appendJournal(s.appendWorkers(b))
 }
 
 func decodeState(b []byte) (*state, error) {
@@ -52,6 +52,7 @@ func decodeState(b []byte) (*state, error) {
 	d.entries(s)
 	d.sent(s)
 	d.workers(s)
+	d.journal(s)
 	return s, d.end()
 }
 

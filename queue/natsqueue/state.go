@@ -33,6 +33,8 @@ type state struct {
 	entries  map[entry]queue.Suppression
 	sent     map[window]map[int64]int // by slot
 	workers  map[tracking.ID]life
+	pending  map[uint64]pending    // events, by their place
+	obeyed   map[tracking.ID]int64 // events, and when
 	snapshot progress
 
 	// What follows is no part of the state. News, if not nil, is told of flows that
@@ -112,6 +114,8 @@ func newState() *state {
 		entries:   map[entry]queue.Suppression{},
 		sent:      map[window]map[int64]int{},
 		workers:   map[tracking.ID]life{},
+		pending:   map[uint64]pending{},
+		obeyed:    map[tracking.ID]int64{},
 	}
 }
 
@@ -346,6 +350,7 @@ func (s *state) sweep(before int64, now int64) {
 	maps.DeleteFunc(s.keys, func(_ keyHash, k keyed) bool { return s.jobs.find(k.id) == nil })
 	s.sweepTemplates(before)
 	maps.DeleteFunc(s.sent, func(w window, slots map[int64]int) bool { return over(w, slots, now) })
+	maps.DeleteFunc(s.obeyed, func(_ tracking.ID, at int64) bool { return now-at > obeyTime.Milliseconds() })
 	for of, m := range s.members {
 		if now-m.seen > memberTime.Milliseconds() {
 			s.unstage(of)

@@ -112,7 +112,7 @@ func (a *author) change() command {
 	if a.IntN(2) == 0 {
 		filter = queue.Filter{IDs: []tracking.ID{pick(a, a.known)}, States: []queue.State{queue.Ready, queue.Bounced}}
 	}
-	switch a.IntN(14) {
+	switch a.IntN(16) {
 	case 0:
 		return &suppress{[]queue.Suppression{{Address: address, Stream: pick(a, []string{"", "boletín"}), Reason: bounce.OptOut, Since: noon}}}
 	case 1:
@@ -129,6 +129,10 @@ func (a *author) change() command {
 		return &heartbeat{queue.Worker{ID: pick(a, a.known), View: a.Uint64()}, int64(a.IntN(600_000))}
 	case 9:
 		return &leave{pick(a, a.known)}
+	case 10:
+		return &recordEvents{a.notes()}
+	case 11:
+		return &recorded{[]uint64{placeOf(uint64(a.IntN(3000)), a.IntN(3))}}
 	}
 	at := a.time()
 	claims := []queue.FlowClaim{{Flow: a.flow(), N: a.IntN(5)}, {Flow: a.flow(), N: 2}}
@@ -139,13 +143,26 @@ func (a *author) settle() command {
 	c := &settle{}
 	for range a.IntN(4) {
 		l := pick(a, a.leases)
-		change := queue.Change{ID: l.id, Token: l.token, State: queue.State(a.IntN(5)), Due: a.time(), Counts: a.IntN(2) == 0, Last: pick(a, []string{"", "250 ok", "451"})}
+		ch := queue.Change{ID: l.id, Token: l.token, State: queue.State(a.IntN(5)), Due: a.time(), Counts: a.IntN(2) == 0, Last: pick(a, []string{"", "250 ok", "451"})}
 		if a.IntN(4) == 0 {
-			change = queue.Change{ID: l.id, Token: l.token, Extend: a.time()}
+			ch = queue.Change{ID: l.id, Token: l.token, Extend: a.time()}
 		}
-		c.changes = append(c.changes, change)
+		written := change{Change: ch}
+		if a.IntN(3) == 0 {
+			written.notes = a.notes()
+		}
+		c.changes = append(c.changes, written)
 	}
 	return c
+}
+
+func (a *author) notes() []note {
+	e := tracking.Event{ID: tracking.ID{byte(a.IntN(20))}, Type: pick(a, []tracking.Type{tracking.Delivered, tracking.Unsubscribed, tracking.Resubscribed}), Recipient: "ana@example.com"}
+	notes, err := notesOf([]tracking.Event{e})
+	if err != nil {
+		panic(err)
+	}
+	return notes
 }
 
 // learn notes what claims have leased.

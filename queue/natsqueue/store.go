@@ -35,6 +35,10 @@ type Options struct {
 	// written, at least once an hour. Zero means a day; negative means for ever. Every
 	// process keeps some 150 bytes of each in memory.
 	KeepFinished time.Duration
+	// KeepEvents is how long events are kept. Zero means 30 days; negative means for
+	// ever. That of a stream that there is can be changed with the tools of NATS. The
+	// servers keep some 200 bytes of each event in memory.
+	KeepEvents time.Duration
 	// SnapshotBytes is how much is published before the state is written down again,
 	// and what led to it deleted. It is at least as much as the last snapshot took.
 	// Zero means 64 MiB.
@@ -46,19 +50,20 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Store implements [queue.Store], [queue.SuppressionList], [queue.Meter],
-// [queue.Roster] and [queue.Waker] on a stream of NATS JetStream. It is safe for concurrent use, by any
+// Store implements [queue.Store], [queue.Journal], [queue.SuppressionList],
+// [queue.Meter], [queue.Roster] and [queue.Waker] on a stream of NATS JetStream. It is safe for concurrent use, by any
 // number of processes.
 type Store struct {
-	js      jetstream.JetStream
-	opts    Options
-	session session
-	payload int // the most that a message can have
-	gather  int // about how much is gathered into a message
-	lines   [lines]*publisher
-	batches atomic.Uint64 // counts those that were put
-	bodies  *cache
-	wakes   wakes
+	js       jetstream.JetStream
+	opts     Options
+	session  session
+	payload  int // the most that a message can have
+	gather   int // about how much is gathered into a message
+	lines    [lines]*publisher
+	batches  atomic.Uint64 // counts those that were put
+	bodies   *cache
+	recorder *recorder
+	wakes    wakes
 
 	life    context.Context    // of the store, which is the one to end it
 	stop    context.CancelFunc // ends it
@@ -99,7 +104,7 @@ func Open(ctx context.Context, js jetstream.JetStream, opts *Options) (*Store, e
 	}
 	s.gather = min(messageSize, s.payload-headSize)
 	_, _ = rand.Read(s.session[:]) // never fails
-	s.bodies = newCache(s.opts.CacheBytes)
+	s.bodies, s.recorder = newCache(s.opts.CacheBytes), newRecorder(s)
 	if err := s.openStream(ctx); err != nil {
 		return nil, fmt.Errorf("natsqueue: open stream %q: %w", s.opts.Stream, explain(err))
 	}
@@ -113,6 +118,7 @@ func Open(ctx context.Context, js jetstream.JetStream, opts *Options) (*Store, e
 		_ = s.Close()
 		return nil, fmt.Errorf("natsqueue: open stream %q: %w", s.opts.Stream, explain(err))
 	}
+	s.kept.Go(func() { s.recorder.run(s.life) })
 	s.kept.Go(func() { s.runUpkeep(s.life) })
 	return s, nil
 }
@@ -138,6 +144,9 @@ func (o *Options) fill() error {
 	}
 	if o.KeepFinished == 0 {
 		o.KeepFinished = 24 * time.Hour
+	}
+	if o.KeepEvents == 0 {
+		o.KeepEvents = 30 * 24 * time.Hour
 	}
 	if o.SnapshotBytes == 0 {
 		o.SnapshotBytes = 64 << 20
@@ -187,21 +196,27 @@ func (s *Store) openStream(ctx context.Context) error {
 }
 
 // provide finds a stream, or makes it.
-func (s *Store) provide(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {
-	stream, err := s.js.Stream(ctx, config.Name)
-	if !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return stream, err
-	}
-	stream, err = s.js.CreateStream(ctx, config)
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process was faster
-		return s.js.Stream(ctx, config.Name)
-	}
+func (s *Store) provide(ctx context.Context, config jetstream.StreamConfig) (stream jetstream.Stream, err error) {
+	err = request(ctx, func(ctx context.Context) error {
+		stream, err = s.js.Stream(ctx, config.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			stream, err = s.js.CreateStream(ctx, config)
+		}
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process was faster
+			stream, err = s.js.Stream(ctx, config.Name)
+		}
+		return err
+	})
 	return stream, err
 }
 
 // catchUp waits until all is applied that the stream has now.
 func (s *Store) catchUp(ctx context.Context) error {
-	info, err := s.stream.Info(ctx)
+	var info *jetstream.StreamInfo
+	err := request(ctx, func(ctx context.Context) (err error) {
+		info, err = s.stream.Info(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -290,6 +305,14 @@ func (s *Store) named(call string, err error) error {
 	return fmt.Errorf("natsqueue: %s: %w", call, err)
 }
 
+// drain waits a little for events to be published. What is left, another process
+// publishes, or this one when it opens the store again.
+func (s *Store) drain() {
+	ctx, cancel := context.WithTimeout(s.life, drainTime)
+	defer cancel()
+	s.recorder.wait(ctx, 0)
+}
+
 // Close waits for calls under way. The connection stays open.
 func (s *Store) Close() error {
 	s.mu.Lock()
@@ -301,6 +324,7 @@ func (s *Store) Close() error {
 	close(s.closing)
 	s.mu.Unlock()
 	s.calls.Wait()
+	s.drain()
 	s.stop()
 	for _, p := range s.lines {
 		p.close(queue.ErrClosed)

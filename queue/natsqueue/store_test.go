@@ -19,6 +19,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 
 var (
 	_ queue.Store           = (*natsqueue.Store)(nil)
+	_ queue.Journal         = (*natsqueue.Store)(nil)
 	_ queue.SuppressionList = (*natsqueue.Store)(nil)
 	_ queue.Meter           = (*natsqueue.Store)(nil)
 	_ queue.Roster          = (*natsqueue.Store)(nil)

@@ -38,6 +38,7 @@ func (s *Store) runUpkeep(ctx context.Context) {
 			return
 		case <-time.After(upkeepEvery/2 + rand.N(upkeepEvery)): // not all at the same time
 		}
+		s.recorder.adopt(time.Now())
 		var p progress
 		s.look(func(st *state) { p = st.snapshot })
 		if p.covered != covered {
@@ -103,12 +104,16 @@ func (s *Store) writeChunks(ctx context.Context, d *draft) (written, error) {
 	if err != nil {
 		return written{}, err
 	}
-	info, err := stream.Info(ctx)
+	var info *jetstream.StreamInfo
+	err = request(ctx, func(ctx context.Context) error {
+		info, err = stream.Info(ctx)
+		return err
+	})
 	if err != nil {
 		return written{}, err
 	}
 	chunks := slices.Collect(slices.Chunk(d.content, min(s.payload, chunkSize)))
-	err = inParallel(len(chunks), func(i int) error {
+	err = inParallel(len(chunks), parallel, func(i int) error {
 		subject := s.chunkSubject(d.sequence, uint64(i))
 		wanted := func() bool { return ctx.Err() == nil }
 		if err := s.persist(ctx, &nats.Msg{Subject: subject, Data: chunks[i]}, subject, wanted); err != nil {
@@ -128,11 +133,16 @@ const chunkSize = 512 << 10
 // purge deletes what the snapshot makes superfluous. What it leaves, the next one
 // deletes, or a later one.
 func (s *Store) purge(ctx context.Context, d *draft, w written) error {
+	before := func(stream jetstream.Stream, sequence uint64, opts ...jetstream.StreamPurgeOpt) error {
+		return request(ctx, func(ctx context.Context) error {
+			return stream.Purge(ctx, append(opts, jetstream.WithPurgeSequence(sequence))...)
+		})
+	}
 	faults := []error{
-		s.stream.Purge(ctx, jetstream.WithPurgeSubject(s.subject(subjects[changes])), jetstream.WithPurgeSequence(d.sequence+1)),
-		s.stream.Purge(ctx, jetstream.WithPurgeSubject(s.subject(subjects[snapshots])), jetstream.WithPurgeSequence(d.sequence+1)),
-		s.stream.Purge(ctx, jetstream.WithPurgeSubject(s.subject(subjects[puts])), jetstream.WithPurgeSequence(d.first)),
-		w.stream.Purge(ctx, jetstream.WithPurgeSequence(w.before+1)),
+		before(s.stream, d.sequence+1, jetstream.WithPurgeSubject(s.subject(subjects[changes]))),
+		before(s.stream, d.sequence+1, jetstream.WithPurgeSubject(s.subject(subjects[snapshots]))),
+		before(s.stream, d.first, jetstream.WithPurgeSubject(s.subject(subjects[puts]))),
+		before(w.stream, w.before+1),
 	}
 	var dead []uint64
 	for _, sequence := range d.freed {
@@ -140,8 +150,8 @@ func (s *Store) purge(ctx context.Context, d *draft, w written) error {
 			dead = append(dead, sequence)
 		}
 	}
-	faults = append(faults, inParallel(len(dead), func(i int) error {
-		err := s.stream.DeleteMsg(ctx, dead[i])
+	faults = append(faults, inParallel(len(dead), parallel, func(i int) error {
+		err := request(ctx, func(ctx context.Context) error { return s.stream.DeleteMsg(ctx, dead[i]) })
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil
 		}
