@@ -78,7 +78,7 @@ func (n *notices) take() notice {
 // noticePause is the least time between two notifications: far less than a worker
 // that is woken may take, and it leaves the server to those who have something to
 // store.
-const noticePause = 5 * time.Millisecond
+const noticePause = 20 * time.Millisecond
 
 // runNotices notifies until ctx ends, and then of what is left.
 func (s *Store) runNotices(ctx context.Context) {

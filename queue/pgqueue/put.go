@@ -159,15 +159,38 @@ func allNew(jobs []queue.Job) []queue.Accepted {
 	return accepted
 }
 
-// storeTemplates stores templates, or marks those that are known as used.
-const storeTemplates = `INSERT INTO @template (hash, content, used)
-	SELECT hash, content, ` + databaseTime + ` FROM unnest($1::bytea[], $2::bytea[]) AS t (hash, content)
-	ON CONFLICT (hash) DO UPDATE SET used = excluded.used RETURNING hash, id`
+// storeTemplate and storeTemplates store what is new, and mark what is known as used.
+const (
+	storeTemplate  = insertTemplates + "VALUES ($1::bytea, $2::bytea, " + databaseTime + ")" + orUse
+	storeTemplates = insertTemplates + "SELECT hash, content, " + databaseTime + " FROM unnest($1::bytea[], $2::bytea[]) AS t (hash, content)" + orUse
+
+	insertTemplates = "INSERT INTO @template (hash, content, used) "
+	orUse           = " ON CONFLICT (hash) DO UPDATE SET used = excluded.used RETURNING hash, id"
+)
 
 // databaseTime is the server's clock, which is the same for all processes.
 const databaseTime = "floor(extract(epoch FROM now()) * 1000)::bigint"
 
+// oncePlanned has the statements that follow planned once, for all that is to come:
+// by their indexes, however small the tables are today. To plan a small batch takes
+// longer than to insert it.
+const oncePlanned = `, set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+	set_config('jit', 'off', true)`
+
 func (s *Store) insertGroup(ctx context.Context, r *rows, templates map[queue.Hash][]byte) (map[queue.Hash]int64, error) {
+	var b pgx.Batch
+	b.Queue(fence+oncePlanned, s.lockKey("hold"))
+	stored := make(map[queue.Hash]int64, len(templates))
+	s.queueTemplates(&b, templates, stored)
+	sql, args := insertRows, r.args
+	if len(r.ids) == 1 {
+		sql, args = insertRow, r.first
+	}
+	b.Queue(s.sql(sql), args()...)
+	return stored, s.db.SendBatch(ctx, &b).Close()
+}
+
+func (s *Store) queueTemplates(b *pgx.Batch, templates map[queue.Hash][]byte, stored map[queue.Hash]int64) {
 	hashes := make([][]byte, 0, len(templates))
 	for hash := range templates {
 		hashes = append(hashes, slices.Clone(hash[:]))
@@ -177,16 +200,16 @@ func (s *Store) insertGroup(ctx context.Context, r *rows, templates map[queue.Ha
 	for i, hash := range hashes {
 		contents[i] = templates[queue.Hash(hash)]
 	}
-	var b pgx.Batch
-	b.Queue(fence+", set_config('enable_seqscan', 'off', true)", s.lockKey("hold"))
-	stored := make(map[queue.Hash]int64, len(hashes))
-	if len(hashes) > 0 {
-		b.Queue(s.sql(storeTemplates), hashes, contents).Query(func(found pgx.Rows) error {
-			return scanTemplates(found, stored)
-		})
+	var queued *pgx.QueuedQuery
+	switch len(hashes) {
+	case 0:
+		return
+	case 1:
+		queued = b.Queue(s.sql(storeTemplate), hashes[0], contents[0])
+	default:
+		queued = b.Queue(s.sql(storeTemplates), hashes, contents)
 	}
-	b.Queue(s.sql(insertRows), r.args()...)
-	return stored, s.db.SendBatch(ctx, &b).Close()
+	queued.Query(func(found pgx.Rows) error { return scanTemplates(found, stored) })
 }
 
 func scanTemplates(found pgx.Rows, into map[queue.Hash]int64) error {
@@ -254,7 +277,7 @@ func (s *Store) storeTemplate(ctx context.Context, tx pgx.Tx, p *put) (err error
 	if p.Template == nil {
 		err = db.QueryRow(ctx, s.sql("UPDATE @template SET used = "+databaseTime+" WHERE hash = $1 RETURNING id"), p.Hash[:]).Scan(&p.stored)
 	} else {
-		err = db.QueryRow(ctx, s.sql(storeTemplates), [][]byte{p.Hash[:]}, [][]byte{p.Template}).Scan(&hash, &p.stored)
+		err = db.QueryRow(ctx, s.sql(storeTemplate), p.Hash[:], p.Template).Scan(&hash, &p.stored)
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = fmt.Errorf("%w: template %x", queue.ErrNotFound, p.Hash[:])
@@ -384,16 +407,47 @@ func (s *Store) flowNumbers(ctx context.Context, jobs []queue.Job) (map[queue.Fl
 	if len(missing) == 0 {
 		return numbers, nil
 	}
-	return numbers, again(ctx, func(int) error { return s.makeFlows(ctx, missing, numbers) })
+	return numbers, s.makings.do(ctx, &making{missing, numbers})
 }
 
-const storeFlows = `INSERT INTO @flow (lane, priority, tenant, campaign, used)
+// making is flows that one call needs, and their numbers.
+type making struct {
+	flows   map[queue.Flow]bool
+	numbers map[queue.Flow]int64
+}
+
+// makeFlows makes the flows that none before has made.
+func (s *Store) makeFlows(ctx context.Context, group []*making) error {
+	missing, numbers := map[queue.Flow]bool{}, map[queue.Flow]int64{}
+	for _, m := range group {
+		for f := range m.flows {
+			if n, ok := s.flows.number(f); ok {
+				numbers[f] = n
+			} else {
+				missing[f] = true
+			}
+		}
+	}
+	if len(missing) > 0 {
+		if err := again(ctx, func(int) error { return s.storeFlows(ctx, missing, numbers) }); err != nil {
+			return err
+		}
+	}
+	for _, m := range group {
+		for f := range m.flows {
+			m.numbers[f] = numbers[f]
+		}
+	}
+	return nil
+}
+
+const insertFlows = `INSERT INTO @flow (lane, priority, tenant, campaign, used)
 	SELECT lane, priority, tenant, campaign, ` + databaseTime + `
 	FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[]) AS f (lane, priority, tenant, campaign) ORDER BY 1, 2, 3, 4
 	ON CONFLICT (lane, priority, tenant, campaign) DO UPDATE SET used = excluded.used
 	RETURNING id, lane, priority, tenant, campaign`
 
-func (s *Store) makeFlows(ctx context.Context, flows map[queue.Flow]bool, numbers map[queue.Flow]int64) error {
+func (s *Store) storeFlows(ctx context.Context, flows map[queue.Flow]bool, numbers map[queue.Flow]int64) error {
 	var lanes, tenants, campaigns []string
 	var priorities []int16
 	for f := range flows {
@@ -401,7 +455,7 @@ func (s *Store) makeFlows(ctx context.Context, flows map[queue.Flow]bool, number
 		tenants, campaigns = append(tenants, f.Tenant), append(campaigns, f.Campaign)
 	}
 	since := time.Now()
-	found, err := s.pool.Query(ctx, s.sql(storeFlows), lanes, priorities, tenants, campaigns)
+	found, err := s.pool.Query(ctx, s.sql(insertFlows), lanes, priorities, tenants, campaigns)
 	if err != nil {
 		return err
 	}

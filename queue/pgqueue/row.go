@@ -147,16 +147,43 @@ func (r *rows) args() []any {
 	}
 }
 
-const insertRows = `INSERT INTO @job (` + jobColumns + `)
+// first is the only row, for insertRow.
+func (r *rows) first() []any {
+	return []any{
+		r.ids[0], r.flows[0], r.templates[0], r.hashes[0], r.dues[0], r.expires[0], r.attempts[0], r.states[0], r.addresses[0], r.recipients[0],
+		r.streams[0], r.tags[0], r.meta[0], r.keys[0], r.digests[0], r.lasts[0],
+	}
+}
+
+// rowTypes are those of the columns of rows.
+var rowTypes = strings.Fields("uuid bigint bigint bytea bigint bigint integer smallint text bytea text text text bytea bytea text")
+
+// insertRow is insertRows for one: to take columns apart costs more than to insert a job.
+var (
+	insertRows = insertFrom("unnest("+arguments("[]")+")", "= ANY($2)")
+	insertRow  = insertFrom("(VALUES ("+arguments("")+"))", "= $2")
+)
+
+func arguments(suffix string) string {
+	var list []string
+	for i, t := range rowTypes {
+		list = append(list, fmt.Sprintf("$%d::%s%s", i+1, t, suffix))
+	}
+	return strings.Join(list, ", ")
+}
+
+// insertFrom inserts jobs, as held where a hold stands on their flow.
+func insertFrom(source, flows string) string {
+	return `INSERT INTO @job (` + jobColumns + `)
 SELECT j.id, j.flow, CASE j.template WHEN 0 THEN (SELECT t.id FROM @template t WHERE t.hash = j.hash) ELSE j.template END,
 	j.due, j.due, j.expires, 0, j.attempts,
 	CASE WHEN j.flow IN (SELECT flow.id FROM @hold hold JOIN @flow flow
 		ON hold.lane IN ('', flow.lane) AND hold.tenant IN ('', flow.tenant) AND hold.campaign IN ('', flow.campaign)
-		WHERE flow.id = ANY($2)) THEN 1 ELSE j.state END,
+		WHERE flow.id ` + flows + `) THEN 1 ELSE j.state END,
 	j.address, j.recipient, j.stream, j.tags::json, j.meta::json, j.key, j.digest, j.last
-FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[], $6::bigint[], $7::integer[], $8::smallint[], $9::text[],
-	$10::bytea[], $11::text[], $12::text[], $13::text[], $14::bytea[], $15::bytea[], $16::text[])
+FROM ` + source + `
 	AS j (id, flow, template, hash, due, expires, attempts, state, address, recipient, stream, tags, meta, key, digest, last)`
+}
 
 // stored is a row of storedColumns: a job, and its lease if it has one.
 type stored struct {

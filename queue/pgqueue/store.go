@@ -64,6 +64,7 @@ type shared struct {
 
 	puts      *gatherer[*put]
 	settles   *gatherer[*settlement]
+	makings   *gatherer[*making]
 	flows     cache[queue.Flow]
 	seen      cache[queue.Flow] // flows that are read: nothing says for how long they are kept
 	templates cache[queue.Hash]
@@ -94,6 +95,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error
 	s.notices.signal = make(chan struct{}, 1)
 	s.puts = newGatherer(s.putGroup)
 	s.settles = newGatherer(s.settleGroup)
+	s.makings = newGatherer(s.makeFlows)
 	if err := s.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("pgqueue: open schema %s: %w", s.opts.Schema, explain(err))
 	}
