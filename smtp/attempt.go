@@ -348,6 +348,6 @@ func (s *session) put(ctx context.Context, t *transaction, block []byte, line li
 		t.data = dataPoured
 	}
 	s.advance()
-	s.more.Signal()
+	s.flush()
 	return !last, nil
 }

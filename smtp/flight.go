@@ -108,9 +108,7 @@ func (s *session) advance() {
 			s.finish(t)
 		}
 	}
-	if len(s.out) > 0 {
-		s.more.Signal()
-	}
+	s.flush()
 }
 
 // begin starts the next transaction, if it may start. One that rides behind a

@@ -14,9 +14,10 @@ import (
 )
 
 // session is a connection that is ready for transactions. Three parties work on it:
-// callers of Send queue transactions; one goroutine writes what they append to out;
-// another reads replies, also while nothing is expected, so that a connection that
-// the server closes is known to be dead at once.
+// callers of Send queue transactions; a goroutine that lives as long as there is
+// something to write writes what they append to out; another reads replies, also
+// while nothing is expected, so that a connection that the server closes is known to
+// be dead at once.
 //
 // Because replies are read while commands are written, neither side can wait for
 // the other (RFC 2920, section 3.1).
@@ -33,9 +34,10 @@ type session struct {
 
 	// spent: no transaction may begin any more.
 	spent atomic.Bool
-	// written is closed when the writing goroutine has ended, and ended when the pool
-	// has forgotten the session.
-	written, ended chan struct{}
+	// ended is closed when the pool has forgotten the session.
+	ended   chan struct{}
+	writers sync.WaitGroup // at most one
+	writer  func()         // write, made once
 
 	// What follows belongs to the pool and is guarded by its lock.
 	load      int
@@ -43,13 +45,14 @@ type session struct {
 	served    int
 	most      int // messages that it may carry for the sake of one that it has; 0 is none
 
-	mu     sync.Mutex // guards what follows
-	more   sync.Cond  // out has grown, or err was set
-	err    error      // why the session ends
-	out    []byte     // not yet taken by the writer
-	handed int64      // octets given to the connection, as far as is known
-	sent   int64      // octets that the connection has taken
-	begun  int        // transactions
+	mu      sync.Mutex // guards what follows
+	err     error      // why the session ends
+	writing bool       // a goroutine writes
+	out     []byte     // not yet taken by it
+	spare   []byte     // memory for the next out
+	handed  int64      // octets given to the connection, as far as is known
+	sent    int64      // octets that the connection has taken
+	begun   int        // transactions
 
 	expected  expectations
 	queue     []*transaction // not begun
@@ -88,11 +91,10 @@ func newSession(g *greeter) *session {
 		abilities: abilitiesOf(g.info.Extensions),
 		first:     &first,
 		again:     &again,
-		written:   make(chan struct{}),
 		ended:     make(chan struct{}),
 		lastHeard: time.Now(),
 	}
-	s.more.L = &s.mu
+	s.writer = s.write
 	return s
 }
 
@@ -105,10 +107,9 @@ func (s *session) run() {
 
 // chat works until the connection ends.
 func (s *session) chat() {
-	go s.write()
 	err := s.listen()
 	s.fail(err)
-	<-s.written
+	s.writers.Wait()
 	s.settle()
 }
 
@@ -145,7 +146,6 @@ func (s *session) failLocked(err error) {
 		s.err = err
 	}
 	s.spent.Store(true)
-	s.more.Signal()
 	_ = bare(s.conn).Close()
 }
 
@@ -174,45 +174,42 @@ func (s *session) quitLocked() {
 	s.deadline = time.Now().Add(s.target.timeouts.Quit)
 	s.due = true
 	_ = s.conn.SetReadDeadline(s.deadline)
-	s.more.Signal()
+	s.flush()
+}
+
+// flush has out written. The session's lock is held.
+func (s *session) flush() {
+	if s.writing || len(s.out) == 0 || s.err != nil {
+		return
+	}
+	s.writing = true
+	s.writers.Add(1)
+	go s.writer()
 }
 
 // write hands out to the connection, as much as there is at a time.
 func (s *session) write() {
-	defer close(s.written)
-	var spare []byte
-	for {
-		batch := s.take(spare)
-		if batch == nil {
-			return
-		}
+	defer s.writers.Done()
+	// A burst of answers may have woken several callers: let them all append, so
+	// that what they send leaves in one write.
+	runtime.Gosched()
+	for batch := s.take(); batch != nil; batch = s.take() {
 		_ = s.conn.SetWriteDeadline(time.Now().Add(s.target.timeouts.Block))
 		n, err := s.conn.Write(batch)
-		if !s.wrote(len(batch), n, err) {
-			return
-		}
-		if spare = batch; cap(spare) > 2*maxOut {
-			spare = nil
-		}
+		s.wrote(batch, n, err)
 	}
 }
 
-func (s *session) take(spare []byte) []byte {
+// take gives the next batch to write, or nil when there is none.
+func (s *session) take() []byte {
 	s.mu.Lock()
 	defer s.unlock()
-	for len(s.out) == 0 && s.err == nil {
-		s.more.Wait()
-		// A burst of answers may have woken several callers: let them all append, so
-		// that what they send leaves in one write.
-		s.mu.Unlock()
-		runtime.Gosched()
-		s.mu.Lock()
-	}
-	if s.err != nil {
+	if len(s.out) == 0 || s.err != nil {
+		s.writing = false
 		return nil
 	}
 	batch := s.out
-	s.out = spare[:0]
+	s.out, s.spare = s.spare[:0], nil
 	s.handed += int64(len(batch))
 	s.advance()
 	if t := s.current; t != nil {
@@ -222,16 +219,19 @@ func (s *session) take(spare []byte) []byte {
 }
 
 // wrote notes how much of a batch the connection took.
-func (s *session) wrote(size, n int, err error) (goOn bool) {
+func (s *session) wrote(batch []byte, n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sent += int64(n)
-	s.handed -= int64(size - n)
+	s.handed -= int64(len(batch) - n)
+	if cap(batch) <= 2*maxOut {
+		s.spare = batch
+	}
 	if err == nil {
 		if s.parked && !s.due {
 			s.schedule()
 		}
-		return true
+		return
 	}
 	if s.err == nil {
 		s.err = err
@@ -241,7 +241,6 @@ func (s *session) wrote(size, n int, err error) (goOn bool) {
 	s.due = true
 	s.deadline = time.Now().Add(min(s.target.timeouts.Quit, s.target.timeouts.Block))
 	_ = s.conn.SetReadDeadline(s.deadline)
-	return false
 }
 
 // listen reads replies until the connection ends, and says why it did.
