@@ -9,13 +9,18 @@ import (
 
 	"github.com/franqueo/franqueo/queue"
 	"github.com/franqueo/franqueo/queue/internal/leak"
+	"github.com/franqueo/franqueo/queue/internal/workertest"
 	"github.com/franqueo/franqueo/queue/natsqueue"
 	"github.com/franqueo/franqueo/queue/natsqueue/internal/natstest"
 	"github.com/franqueo/franqueo/queue/queuetest"
 	"github.com/franqueo/franqueo/tracking"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) {
+	natstest.Main()
+	workertest.Main(openAt)
+	leak.Main(m)
+}
 
 var (
 	_ queue.Store           = (*natsqueue.Store)(nil)

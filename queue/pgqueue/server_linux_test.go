@@ -128,9 +128,7 @@ func TestRestartServer(t *testing.T) {
 	crew := workertest.New(t, rest)
 	workers := []*workertest.Worker{crew.Hire(where), crew.Hire(where), crew.Hire(where)}
 	for _, die := range []func(){server.crash, server.kill, server.crash} {
-		for _, w := range workers {
-			w.Await(20)
-		}
+		crew.All(20)
 		mended := crew.Trouble(workers...)
 		die()
 		workers[0].Kill()

@@ -199,6 +199,14 @@ func (w *Worker) Await(n int) {
 	w.wait(func() bool { return w.settled >= want }, "%s to send %d mails", w.name, n)
 }
 
+// All waits until each worker that is there has sent and settled n more mails.
+func (c *Crew) All(n int) {
+	c.Helper()
+	for _, w := range c.present() {
+		w.Await(n)
+	}
+}
+
 // Arrivals waits until n more mails have arrived, whoever sends them.
 func (c *Crew) Arrivals(n int) {
 	c.Helper()

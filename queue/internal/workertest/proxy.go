@@ -12,14 +12,13 @@ import (
 // does: until it is cut.
 type Proxy struct {
 	listener net.Listener
-	network  string
-	address  string
 	group    sync.WaitGroup
 
-	mu    sync.Mutex // guards all below, and what is silent
-	cut   bool       // connections are reset
-	open  chan struct{}
-	links map[*link]bool
+	mu               sync.Mutex // guards all below, and what is silent
+	network, address string
+	cut              bool          // connections are reset
+	open             chan struct{} // closed while it passes what it gets
+	links            map[*link]bool
 }
 
 // link is one connection and the one that it is passed on to.
@@ -45,6 +44,13 @@ func NewProxy(t testing.TB, network, address string) *Proxy {
 		p.group.Wait()
 	})
 	return p
+}
+
+// Aim has new connections passed on to another address.
+func (p *Proxy) Aim(network, address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.network, p.address = network, address
 }
 
 // Addr is the host and port to connect to.
@@ -74,7 +80,10 @@ func (p *Proxy) serve(l *link) {
 	if !p.passes(l) {
 		return
 	}
-	far, err := net.Dial(p.network, p.address)
+	p.mu.Lock()
+	network, address := p.network, p.address
+	p.mu.Unlock()
+	far, err := net.Dial(network, address)
 	if err != nil {
 		return
 	}
