@@ -42,7 +42,7 @@
 // other processes is found within a second instead of at once.
 // Through PgBouncer it needs the pooling mode session, since it listens.
 //
-// A server that is silent for 30 seconds is taken for lost, and the pool makes new
+// A server that is silent for 20 seconds is taken for lost, and the pool makes new
 // connections. Give the pool's URL a connect_timeout of some seconds, or it waits two
 // minutes for a connection that does not come.
 //

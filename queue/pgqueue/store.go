@@ -183,7 +183,7 @@ func (s *Store) brief(ctx context.Context) (bounded context.Context, leave func(
 }
 
 // patience is how long the server may be silent before it is taken for lost.
-const patience = 30 * time.Second
+const patience = 20 * time.Second
 
 // bound ends what waits for a server that is lost. All connections that the pool has
 // then are as dead as the one that it waited for, and are made anew. A transaction of
