@@ -45,6 +45,8 @@ func kindOf(recipients []Recipient) Kind {
 var delays = newWordlist(
 	"warning message only", "this is a warning", "has been delayed", "will be retried", "still being retried", "not yet been delivered", "will keep trying", "will continue to try",
 	"delivery attempts will continue", "delayed mail", "notification (delay", "delivery delayed", "delayed:", "temporarily delayed", "could not send message for past", "warning: could not send", "no need to resend", "do not need to resend",
+	"retrasado", "se seguirá intentando", "todavía no ha podido", "aún no se ha", "verzögert", "bisher nicht zugestellt", "weiterhin versucht", "retardé", "n'a pas encore", "atrasada", "ainda não foi entregue",
+	"in ritardo", "ritardata", "non è stato ancora", "ещё не доставлен", "еще не доставлен", "задерж", "延迟", "延遲", "遅延", "遅れて",
 )
 
 // headings are subjects of returned mail.
@@ -52,14 +54,14 @@ var headings = newWordlist(
 	"undeliver", "returned mail", "return mail", "failure notice", "delivery status", "delivery failure", "delivery failed", "delivery has failed", "mail delivery", "delivery notification", "delivery report", "non-deliver", "nondeliver",
 	"not deliver", "non deliver", "returning message", "returned to sender", "return to sender", "could not be delivered", "couldn't be delivered", "cannot be delivered", "failure delivery", "mail failure", "mail failed", "delivery error", "delivery problem", "message delivery",
 	"error sending your mail", "mail system error", "undeliv", "unzustellbar", "zustellung", "entrega", "entregado", "entregar", "devuelto", "non remis", "non délivré", "échec", "mancata consegna", "mancato recapito", "rejected", "delayed", "loop alert", "notification message",
-	"failed mail", "message status", "bounced", "bounce", "warning: could not", "user unknown", "problem delivering", "delivery", "errors from", "メールエラー", "配信", "не доставлено", "недоставл", "退信", "投递失败", "传递失败", "系统退信",
+	"failed mail", "message status", "bounced", "bounce", "warning: could not", "user unknown", "problem delivering", "delivery", "errors from", "メールエラー", "配信", "не доставлено", "недоставл", "retrasado", "verzögert", "nie dostarczono", "niedostarczon", "niet bezorgd", "niet afgeleverd", "kunde inte levereras", "kunne ikke leveres", "teslim edilemedi", "nedoručen", "退信", "投递失败", "传递失败", "系统退信",
 )
 
 // failing are sentences of returned mail, beyond those of the agents.
 var failing = newWordlist(
 	"could not be delivered", "couldn't be delivered", "not be delivered", "was not delivered", "cannot be delivered", "can't be delivered", "wasn't delivered", "undeliverable", "unable to deliver", "delivery failed", "delivery has failed", "delivery to the following", "did not reach", "not reach the following",
 	"permanent error", "permanent fatal error", "fatal errors", "failed permanently", "user unknown", "unknown user", "no such user", "delivery problems", "delivery error", "error delivering", "trouble delivering", "deliver the mail", "rejected recipient", "mailbox is full", "exceeds allowed size", "over quota", "was rejected", "transcript of session",
-	"delivery failure", "could not deliver", "couldn't deliver", "failed to deliver", "undelivered", "account is disabled", "attempts:", "final delivery userid", "no se pudo entregar", "no pudo ser entregad", "no ha podido", "no existe", "nicht zugestellt", "n'a pas pu", "non è stato possibile", "não pôde ser", "nao pode ser", "配信できませ", "送信できませ", "無法", "无法",
+	"delivery failure", "could not deliver", "couldn't deliver", "failed to deliver", "undelivered", "account is disabled", "attempts:", "final delivery userid", "no se pudo entregar", "no pudo ser entregad", "no ha podido", "no existe", "nicht zugestellt", "n'a pas pu", "non è stato possibile", "nie mogła zostać dostarczona", "nie może zostać dostarczona", "kon niet worden", "kan niet worden", "kunde inte levereras", "kunne ikke leveres", "teslim edilemedi", "nelze doručit", "е может быть доставлен", "е удалось доставить", "não pôde ser", "nao pode ser", "配信できませ", "送信できませ", "無法", "无法",
 	"not accepting mail", "delivery to this address", "delivery of email", "duplicated message-id", "has been delayed", "not yet been delivered", "returned to you", "unknown recipient", "no valid recipients", "mail delivery",
 )
 

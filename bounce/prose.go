@@ -35,12 +35,14 @@ var toWords = newWordlist(
 	"address:", "address", "user", "mailbox", "account", "failed:", "failed for", "to:", "delivering", "delivery to", "delivery failed", "attempts", "not reach",
 	"size:", "rcpt:", "destinatario", "empfänger", "destinataire", "for ", "unknown", "undeliverable", "userid", "no such", "user:", "reach", "invalid",
 	"getting to", "send to", "email to", "rcpt=[", "failure:", "failure to", "email", "bounced", "duplicated message-id in",
+	"получател", "odbiorc", "收件", "宛先", "送信先", "수신자",
 )
 
 var fromWords = newWordlist(
 	"from", "sender", "contact", "reply", "help", "support", "return-path", "originator", "mailto", "questions", "envelope-from", "generated from",
 	"please", "postmaster", "visit", "remitente", "absender", "de:", "helo", "program at", "your address", "mail from", "notify", "message-id", "id=", "x-", "forward",
 	"report", "cc:", "subject",
+	"отправител", "nadawc", "发件", "寄件", "送信元", "발신자",
 )
 
 // helps are words before "to" and an address that one may write to.
@@ -53,6 +55,7 @@ var failures = newWordlist(
 	"unknown", "not found", "no such", "does not exist", "doesn't exist", "doesn't have", "not exist", "not listed", "not known", "invalid", "disabled", "rejected", "refused", "over quota", "quota",
 	"full", "failed", "undeliver", "unable", "not deliver", "could not", "couldn't", "cannot", "can't", "not accept", "not reach", "bad address", "deactivated", "inactive", "suspended", "exceed",
 	"unreachable", "illegal", "error", "desconocid", "no existe", "lleno", "inconnu", "unbekannt", "bounced", "denied", "expired", "timed out", "timeout", "not a valid", "no longer", "blocked", "unrouteable", "not recognized", "no valid", "not our customer", "is not a", "has moved", "nicht zugestellt", "no se pudo", "no pudo", "n'a pas pu", "non è stato", "não pôde",
+	"não existe", "cheia", "non esiste", "sconosciut", "piena", "nie istnieje", "bestaat niet", "не существует", "не найден", "переполнен", "不存在", "已满", "見つかりません", "存在しません", "いっぱい", "존재하지", "없는",
 )
 
 // Degrees of certainty that an address is a failed recipient.

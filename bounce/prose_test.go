@@ -97,6 +97,58 @@ func TestProse(t *testing.T) {
 	}
 }
 
+// TestProseExpanded has addresses that another one led to.
+func TestProseExpanded(t *testing.T) {
+	for _, tt := range []struct{ name, text, original string }{
+		{"exim", "  ana@example.net\n    (generated from equipo@example.com)\n    550 5.1.1 No such user\n", "equipo@example.com"},
+		{"postfix", "<ana@example.net> (expanded from <equipo@example.com>): host mx.example.net said: 550 5.1.1 No such user\n", "equipo@example.com"},
+		{"sendmail", "<ana@example.net>\n    (reason: 550 5.1.1 No such user)\n    (expanded from: <equipo@example.com>)\n", "equipo@example.com"},
+		{"to itself", "<ana@example.net> (expanded from <Ana@example.net>): 550 5.1.1 No such user\n", ""},
+		{"another's", "<ana@example.net> (see equipo@example.com): 550 5.1.1 No such user\n", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			report, err := bounce.Parse(strings.NewReader("Return-Path: <>\nFrom: MAILER-DAEMON@example.com\nSubject: failure notice\n\n" + tt.text))
+			require.NoError(t, err)
+			require.Len(t, report.Recipients, 1)
+			require.Equal(t, "ana@example.net", report.Recipients[0].Final)
+			require.Equal(t, tt.original, report.Recipients[0].Original)
+			require.Equal(t, bounce.Hard, report.Recipients[0].Verdict)
+		})
+	}
+}
+
+// TestProseLanguages has reports without a reply, which only their language tells.
+func TestProseLanguages(t *testing.T) {
+	for _, tt := range []struct {
+		name, subject, text string
+		kind                bounce.Kind
+		reason              bounce.Reason
+	}{
+		{"spanish", "Entrega fallida", "Su mensaje no pudo ser entregado a:\n\n  ana@example.net\n    El usuario no existe\n", bounce.KindBounce, bounce.BadMailbox},
+		{"spanish delay", "Aviso: mensaje retrasado 24 horas", "Su mensaje todavía no ha podido ser entregado a este destinatario:\n\n  ana@example.net\n    Buzón lleno\n\nSe seguirá intentando.\n", bounce.KindDelay, bounce.MailboxFull},
+		{"german", "Unzustellbar", "Ihre Nachricht konnte an folgende Empfänger nicht zugestellt werden:\n\nana@example.net\n\nGrund: Das Postfach ist voll.\n", bounce.KindBounce, bounce.MailboxFull},
+		{"german delay", "Verzögerte Zustellung", "Ihre Nachricht konnte bisher nicht zugestellt werden an:\n\nana@example.net\nDas Postfach ist voll.\n", bounce.KindDelay, bounce.MailboxFull},
+		{"french", "Échec de la remise", "Votre message n'a pas pu être remis au destinataire suivant :\n\nana@example.net\n\nMotif : l'adresse n'existe pas.\n", bounce.KindBounce, bounce.BadMailbox},
+		{"italian", "Mancata consegna", "Non è stato possibile consegnare il messaggio al seguente destinatario:\n\nana@example.net\n\nMotivo: utente sconosciuto\n", bounce.KindBounce, bounce.BadMailbox},
+		{"polish", "Nie dostarczono", "Wiadomość nie mogła zostać dostarczona do następujących odbiorców:\n\nana@example.net\n  Użytkownik nie istnieje\n", bounce.KindBounce, bounce.BadMailbox},
+		{"russian", "Письмо не доставлено", "Ваше письмо не может быть доставлено следующим получателям:\n\nana@example.net: почтовый ящик переполнен\n", bounce.KindBounce, bounce.MailboxFull},
+		{"japanese", "メールエラー", "次のあて先へのメッセージはエラーのため送信できませんでした。\n\n送信先メールアドレスが見つかりません: ana@example.net\n", bounce.KindBounce, bounce.BadMailbox},
+		{"chinese", "系统退信", "抱歉，您的邮件被退回来了。\n\n收件人：ana@example.net\n退信原因：收件人邮箱不存在。\n", bounce.KindBounce, bounce.BadMailbox},
+		{"korean", "Undeliverable", "다음 수신자에게 메일을 전달하지 못했습니다.\n\nana@example.net : 존재하지 않는 사용자입니다.\n", bounce.KindBounce, bounce.BadMailbox},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			report, err := bounce.Parse(strings.NewReader("Return-Path: <>\nFrom: MAILER-DAEMON@example.com\nSubject: " + tt.subject + "\nContent-Type: text/plain; charset=utf-8\n\n" + tt.text))
+			require.NoError(t, err)
+			require.Equal(t, tt.kind, report.Kind)
+			require.Len(t, report.Recipients, 1)
+			require.Equal(t, "ana@example.net", report.Recipients[0].Final)
+			require.Equal(t, tt.reason, report.Recipients[0].Reason)
+		})
+	}
+}
+
 // TestProseOrdinal has letters of Latin-1 that have no plain form.
 func TestProseOrdinal(t *testing.T) {
 	report, err := bounce.Parse(strings.NewReader("Return-Path: <>\nFrom: MAILER-DAEMON@example.com\nSubject: failure notice\n\n<ana@example.net>:\n550 aª vez: usuario º desconocido\n"))

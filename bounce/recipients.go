@@ -275,6 +275,9 @@ func (p *parser) addSaid(address string, replies map[string]said) {
 	if text.reply == "" || len(replies) < 2 {
 		text = p.orAny(text)
 	}
+	if !strings.EqualFold(text.original, address) {
+		r.Original = text.original
+	}
 	if text.reply == "" { // then all of it has to tell the reason
 		text.reply = strings.TrimSpace(cutText(p.prose))
 	}

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// said is what the prose tells of a recipient: the reply, and the words before it,
-// which name the server and the command.
-type said struct{ reply, ahead string }
+// said is what the prose tells of a recipient: the reply, the words before it, which
+// name the server and the command, and the address that the sender wrote.
+type said struct{ reply, ahead, original string }
 
 // say gives a recipient the reply of the prose, if that tells more than its own
 // fields.
@@ -35,6 +35,9 @@ func (p *parser) replies(list []candidate) map[string]said {
 			continue // the first reply stands
 		}
 		s := p.saidOf(c)
+		if s.original == "" {
+			s.original = all[key].original
+		}
 		if all[key].reply == "" || s.reply != "" && (codeStart(s.reply) == 0 || deferral(s.reply)) {
 			all[key] = s
 		}
@@ -48,10 +51,30 @@ func (p *parser) saidOf(c candidate) said {
 		return p.replyOn(c.line)
 	}
 	text := p.prose[c.start:min(c.end, c.start+maxProseLine)]
+	original := expandedFrom(text)
 	if reply, ahead := findReply(text); reply != "" {
-		return said{reply, ahead}
+		return said{reply, ahead, original}
 	}
-	return said{reply: p.excerpt(c, text)}
+	return said{reply: p.excerpt(c, text), original: original}
+}
+
+// expandedFrom is the address that the text behind another says to have led to it:
+// "(generated from a@b)" of Exim, "(expanded from <a@b>)" of Postfix and Sendmail.
+func expandedFrom(text string) string {
+	text = text[:min(len(text), maxExcerpt)]
+	for {
+		_, rest, found := strings.Cut(text, "(")
+		if !found {
+			return ""
+		}
+		text = rest
+		if hasPrefixFold(rest, "generated from") || hasPrefixFold(rest, "expanded from") {
+			_, rest, _ = strings.Cut(rest, " from")
+			if f, ok := findAddress(rest, 0); ok && strings.Trim(rest[:f.start], ": ") == "" {
+				return f.address
+			}
+		}
+	}
 }
 
 // replyOn is the reply on the line that begins at. In a transcript the line before
@@ -60,7 +83,7 @@ func (p *parser) replyOn(at int) said {
 	if before := strings.TrimRight(p.prose[:at], "\n"); len(before) >= at-1 {
 		last := before[strings.LastIndexByte(before, '\n')+1:]
 		if reply, found := strings.CutPrefix(last, "<<< "); found && codeStart(reply) == 0 && reply[0] > '3' {
-			return said{reply, before[max(0, len(before)-len(last)-maxExcerpt) : len(before)-len(last)]}
+			return said{reply: reply, ahead: before[max(0, len(before)-len(last)-maxExcerpt) : len(before)-len(last)]}
 		}
 	}
 	reply, ahead := findReply(p.prose[at:min(len(p.prose), at+2048)])
@@ -69,7 +92,7 @@ func (p *parser) replyOn(at int) said {
 		_, reply, _ = strings.Cut(line, "... ")
 		return said{reply: reply}
 	}
-	return said{reply, p.prose[max(0, at-maxExcerpt):at] + ahead}
+	return said{reply: reply, ahead: p.prose[max(0, at-maxExcerpt):at] + ahead}
 }
 
 const maxExcerpt = 512
@@ -122,7 +145,7 @@ func (p *parser) orAny(s said) said {
 		return s
 	}
 	if reply, ahead := findReply(p.prose); reply != "" {
-		return said{reply, ahead}
+		return said{reply, ahead, s.original}
 	}
 	return s
 }
