@@ -8,7 +8,7 @@ var gmx = []Rule{
 	{Name: "gmx-blocked", Reason: IPBlocked, Text: []string{"no smtp service", "c r0201"}},
 	{Name: "gmx-authentication", Reason: AuthFailed, Text: []string{"reject due to (spf|dkim|dmarc) policy"}},
 	{Name: "gmx-unknown", Reason: BadMailbox, Code: "5", Text: []string{"mailbox unavailable"}, Unless: []string{
-		"blacklisted", "spam", "policy", "dns", "rejected", "sender", "administrative",
+		"blacklisted", "spam", "policy", "dns", "rejected", "sender", "administrative", "try again",
 	}},
 	{Name: "gmx-rate", Reason: RateLimited, Text: []string{"rate limit reached"}},
 	{Name: "gmx-policy", Reason: Policy, Text: []string{"reject due to policy", "administrative reject"}},

@@ -2,6 +2,19 @@ package bounce
 
 // languages is what servers say in other languages than English, often beside it.
 var languages = []Rule{
+	// What several languages share.
+	{Name: "unknown-here", Reason: BadMailbox, Text: []string{
+		"{buzon} & (no existe|inexistente|desconocido|desconocida|no encontrado|no encontrada) en (nuestro |su |dicho |)dominio",
+		"{caixa} & (nao existe|inexistente|desconhecido|desconhecida|nao encontrado|nao encontrada) (no|neste|nesse) dominio",
+		"{boite} & (inconnu|inconnue|inexistant|introuvable|n existe pas|n existe plus) (dans|sur) (ce |notre |)domaine",
+		"{casella} & (sconosciuto|sconosciuta|inesistente|non esiste|non trovato) (in questo|nel|sul) dominio",
+		"{postfach} (existiert |)(in|auf|unter) (dieser |unserer |)domain (nicht|unbekannt)", "域名 & (没有此用户|无此用户|用户不存在)",
+	}, Unless: []string{"remitente", "remetente", "expediteur", "emetteur", "mittente", "absender", "发件人"}},
+	{Name: "unwanted", Reason: SpamContent, Text: []string{
+		"(correo|mensaje) no deseado", "correo basura", "lixo eletronico", "(correio|mensagem|classificada como) indesejada",
+		"(courrier|message|mail|courriel) indesirable", "pourriel", "(posta|messaggio) (indesiderata|indesiderato)",
+		"(unerwunschte|unerwuenschte) (werbung|mail|nachricht)", "istenmeyen posta",
+	}},
 	// Spanish.
 	{Name: "es-too-large", Reason: TooLarge, Text: []string{
 		"(mensaje|correo|adjunto|fichero|archivo) (demasiado|muy) (grande|largo)", "tamano maximo", "excede tamano", "supera tamano",
@@ -76,13 +89,13 @@ var languages = []Rule{
 	}, Unless: []string{"expediteur", "emetteur", "ip", "service"}},
 	{Name: "fr-unknown", Reason: BadMailbox, Text: []string{
 		"{boite} (inconnu|inconnue|inexistant|inexistante|invalide|introuvable|erronee|errone|non trouve|non trouvee|" +
-			"n existe pas|n existe plus|nexiste pas|nexiste plus|existe pas|existe plus|incorrecte|non valide)",
+			"n existe pas|n existe plus|existe pas|existe plus|incorrecte|non valide)",
 		"(utilisateur|destinataire|adresse|boite) & (inconnu|inconnue|n existe pas|inexistant|inexistante|invalide|" +
 			"introuvable)",
-		"n existe (pas|plus)", "nexiste (pas|plus)", "aucun utilisateur", "aucune boite",
+		"n existe (pas|plus)", "aucun utilisateur", "aucune boite",
 	}, Unless: []string{"emetteur", "expediteur", "domaine"}},
 	{Name: "fr-sender", Reason: SenderRejected, Text: []string{
-		"(emetteur|expediteur) & (invalide|refuse|inconnu|bloque|rejete|non autorise|interdit)",
+		"(emetteur|expediteur) & (invalide|refuse|inconnu|bloque|rejete|non autorise|interdit|n existe pas|inexistant)",
 	}},
 	{Name: "fr-domain", Reason: BadDomain, Text: []string{"domaine & (inconnu|inexistant|n existe pas|introuvable)"}},
 	{Name: "fr-rate", Reason: RateLimited, Text: []string{
@@ -91,7 +104,7 @@ var languages = []Rule{
 	{Name: "fr-recipients", Reason: TooManyRecipients, Text: []string{"trop de destinataires"}},
 	{Name: "fr-blocked", Reason: IPBlocked, Text: []string{
 		"ip & (bloquee|bloque|blacklistee|refusee)",
-		"(bloque|bloques|bloquee|bloquees) par (nos|notre|le|les|service|services)", "liste noire",
+		"(bloque|bloques|bloquee|bloquees) par (nos|notre|service|services)", "liste noire",
 	}},
 	{Name: "fr-later", Reason: System, Text: []string{
 		"veuillez (essayer|reessayer) plus tard", "service refuse", "reessayez plus tard", "essayez plus tard",
@@ -124,13 +137,13 @@ var languages = []Rule{
 
 		"(benutzer|empfanger|empfaenger|postfach|adresse|mailbox) & (existiert nicht|nicht bekannt|unbekannt|nicht gefunden)",
 		"existiert (hier |)nicht", "nicht zustellbar & adresse",
-	}, Unless: []string{"absender", "domain"}},
+	}, Unless: []string{"absender", "absenders", "domain"}},
 	{Name: "de-sender", Reason: SenderRejected, Text: []string{
-		"absender & (abgelehnt|unbekannt|ungultig|ungueltig|gesperrt|existiert nicht|nicht erlaubt|nicht akzeptiert|" +
+		"(absender|absenders|absenderdomain) & (abgelehnt|unbekannt|ungultig|ungueltig|gesperrt|existiert nicht|nicht erlaubt|nicht akzeptiert|" +
 			"verweigert|blockiert)",
 	}},
 	{Name: "de-domain", Reason: BadDomain, Text: []string{
-		"domain (nicht gefunden|existiert nicht|unbekannt|nicht vorhanden)", "unbekannte domain",
+		"domain (empfangers |empfaengers |)(nicht gefunden|existiert nicht|unbekannt|nicht vorhanden)", "unbekannte domain",
 	}},
 	{Name: "de-rate", Reason: RateLimited, Text: []string{"zu viele (verbindungen|nachrichten|mails|gleichzeitige|anfragen|e mails)"}},
 	{Name: "de-blocked", Reason: IPBlocked, Text: []string{

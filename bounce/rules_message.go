@@ -50,7 +50,7 @@ var aboutMessage = []Rule{
 		"relay quota", "sending quota", "daily quota", "mail system full", "daily relay quota",
 	}},
 	{Name: "virus", Reason: Virus, Text: []string{
-		"(contains|contained|infected|found|detected|possible|carries|has|with|known|rejected|containing|suspected|" +
+		"(contains|contained|infected|found|detected|possible|carries|with|known|rejected|containing|suspected|" +
 			"may contain) (virus|malware|trojan|worm|phish|phishing|malicious|infection|exploit)",
 		"(virus|malware|trojan|worm|phishing|phish|ransomware) (infected|detected|found|scanner|rejected|scan|" +
 			"message|in|alert|mail|attempt|check)",
@@ -91,7 +91,7 @@ var aboutMessage = []Rule{
 	}, Unless: noSuchUser},
 	{Name: "spam-judged", Reason: SpamContent, Text: []string{
 		"(considered|identified|classified|detected|suspected|recognized|marked|flagged|tagged|rejected|blocked|" +
-			"refused|treated|regarded|looks like|like|be|suspicion of|probable|possible|likely|probably|contains|contain|" +
+			"refused|treated|regarded|looks like|like|suspicion of|probable|possible|likely|probably|contains|contain|" +
 			"contained|as|for|score) (as |to be |to contain |likely |possible |suspected |probable |by |due to |for |" +
 			")(spam|junk|unsolicited|uce|ube|bulk|junkmail|spammy|spammish)",
 		"spam (score|detected|rejected|found|probability|verdict|rating)", "high probability of spam", "looks like spam",

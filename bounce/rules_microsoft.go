@@ -28,6 +28,7 @@ var exchangeOnline = []Rule{
 	}},
 	{Name: "exo-banned-recipient", tag: true, Status: "5.7.504-505", Reason: MailboxDisabled},
 	{Name: "exo-domain", tag: true, Status: "5.4.310", Reason: BadDomain, Text: []string{"domain & not exist", "infodomainnonexistent"}},
+	{Name: "exo-connections", tag: true, Reason: RateLimited, Status: "4.7.652", Text: []string{"exceeded maximum number of connections"}},
 	{Name: "exo-throttled", tag: true, Reason: LowReputation, Code: "4", Status: "4.7.500-699", Text: []string{
 		"access denied try again later", "access denied please try again", "ip reputation", "try again later", "server busy",
 	}},

@@ -33,7 +33,7 @@ var aboutRecipient = []Rule{
 		"account & (suspended|disabled|deactivated|inactive|closed)", "mailbox & (disabled|deactivated|suspended|closed)",
 		"not logged in (for|since|recently)", "administratively (disabled|locked|suspended)",
 		"no longer (active|in use|in service|accept|receives|monitored|receiving|used|operational|accept mail|" +
-			"accept any|open|maintained|checked|being)",
+			"accept any|open|maintained|checked)",
 		"not accept mail for this user", "(mailbox|account) (frozen|pending|hold)", "not active", "not in use", "inactive mail", "mailboxdisabled", "address retired",
 		"deactivated due to", "due to inactivity", "inactivity", "discontinued product",
 	}, Unless: []string{"service not active"}},
@@ -91,7 +91,7 @@ var aboutRecipient = []Rule{
 			"not deliverable|not configured|wrong|bad|no longer available|non exist|failed validation|lookup failed|" +
 			"never exist|not here|not on server|not in directory|not hosted|not assigned|not allocated|doesn t exist|" +
 			"not available here|no valid)",
-		"not (valid|known|local|our|registered|recognized|active|real|current) (user|mailbox|account|recipient|" +
+		"not (valid|known|local|registered|recognized|active|real|current) (user|mailbox|account|recipient|" +
 			"customer|subscriber|member|alias|addressee|mail address|address|local user|local part|local address|" +
 			"mail account|local recipient)",
 		"not local (user|mailbox|account|recipient|address)",
@@ -112,7 +112,7 @@ var aboutRecipient = []Rule{
 		"not in (directory|user list|validrcptto|recipient list|recipient map|address book|ldap|userdb|" +
 			"active directory|alias|accept list of recipient|list of valid recipient|table)",
 
-		"not found in (directory|database|system|ldap|active directory|domain|list|our|local|recipient|address book|mailbox)",
+		"not found in (directory|database|system|ldap|active directory|domain|list|local|recipient|address book|mailbox)",
 		"unrouteable address", "unrouteable mail", "unrouteable", "address not (resolve|recognized|exist|found)",
 		"invalid mailbox path", "bad destination", "no valid (recipient|rcpt|destination|user)",
 		"all recipient (refused|rejected|invalid|failed)", "all recipients invalid", "undeliverable address",
@@ -215,7 +215,7 @@ var vagueWords = []Rule{
 		"unable to (process|deliver|open|create|write|accept|complete|handle|queue|lock)", "error in processing",
 		"requested action aborted", "queue file", "insufficient permission", "insufficient permissions",
 		"not (open|create|write|lock|deliver|process) ", "not open", "not create", "not lock", "try again", "try later",
-		"retry later", "please retry", "please try", "transaction failed", "mailer error", "procmail", "pipe to",
+		"retry later", "please retry", "please try", "transaction failed", "mailer error", "procmail", "maildrop", "pipe to",
 		"exit (status|code)", "exited with", "out of memory", "too busy", "(high|load|heavy) (load|average|too high)",
 		"load average", "maintenance", "closing (transmission channel|connection|transmission)", "shutting down",
 		"overloaded", "aborted", "retry", "come back later", "temporary", "temporarily", "deferred", "user database",

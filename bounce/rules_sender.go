@@ -29,7 +29,7 @@ var aboutSender = []Rule{
 		"(recipient|users) (blocked list|blacklisted|filter|whitelist|allow list|safe list|spam filter settings|preferences)",
 		"recipient not whitelisted you", "sender not in whitelist", "sender not whitelisted", "not on whitelist",
 		"not in recipient whitelist", "not accept mail from non whitelisted", "user reject", "rejected by user",
-		"recipient rejected message", "recipient not accept mail from",
+		"recipient rejected message", "recipient not accept mail from", "not want your mail",
 	}},
 	{Name: "loop", Reason: Loop, Text: []string{
 		"too many hops", "(mail|routing|message|forwarding|delivery|forward|dns) loop",
@@ -64,7 +64,7 @@ var aboutSender = []Rule{
 		"domain (not hosted|hosted elsewhere)", "not hosted here", "nonlocal", "non local", "not host (domain|mail)",
 		"not authoritative for", "not our domain", "domain not in (list|allowed)", "not final destination",
 		"we not handle mail", "not handle mail for", "no mail for domain", "not accept mail for domain",
-		"not (mail exchanger|mx|responsible|configured) (for|of) (domain|host|mail|this)", "not authorized to send mail directly",
+		"not (mail exchanger|mx|responsible|configured) (for|of) (domain|host|mail)", "not authorized to send mail directly",
 		"host not permitted to relay", "mail server not accept mail for domain", "message rejected & identities failed check",
 	}},
 	{Name: "sender-verify", Reason: SenderRejected, Text: []string{
@@ -142,7 +142,7 @@ var aboutSender = []Rule{
 		"ip address (not|unknown|invalid|unregistered|unrecognized)", "ip (unknown|unregistered|invalid)", "ip & blocked",
 		"ip & banned", "ip & listed", "host & blocked using", "client host rejected", "client rejected", "found in & listed",
 		"rejected & found in", "connection (rejected|refused|denied) by (policy|admin|administrator|filter)",
-		"not allowed to connect", "access denied & banned", "invalid ip for sending", "no smtp service", "dynamic ip",
+		"not allowed to connect", "access denied & banned", "invalid ip for sending", "(ip|host) in (prison|jail)", "no smtp service", "dynamic ip",
 		"dial up", "dialup", "dynamic address", "dynamically assigned", "residential", "dynamic pool",
 		"geographical location", "country", "geo block", "unblock", "delist", "delisting", "removal from list",
 		"remove from list", "request removal", "to be removed", "not accept & from ip", "access to server denied & ip",

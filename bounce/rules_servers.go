@@ -31,6 +31,9 @@ var servers = []Rule{
 	}},
 	{Name: "exim-callout", Reason: SenderRejected, Text: []string{"callout verification failed"}, Unless: noSuchUser},
 	{Name: "exim-all-failing", Reason: Network, Text: []string{"all hosts & have been failing for", "hosts for & failing for long time"}},
+	{Name: "exim-gave-up", Reason: Network, Text: []string{
+		"(connection timed out|connection refused|connection reset|host lookup not complete|no route to host|network unreachable) & retry timeout exceeded",
+	}},
 	{Name: "exim-defers", Reason: RateLimited, Text: []string{"max defers and failures per hour", "max mail per hour"}},
 	{Name: "exim-no-service", Reason: BadDomain, Text: []string{"mx or srv record indicated no smtp service", "host with no mailserver"}},
 	{Name: "exim-pipe", Reason: System, Text: []string{"pipe to"}},
@@ -115,7 +118,7 @@ var servers = []Rule{
 
 	// Filters in front of many servers.
 	{Name: "ironport-reputation", Reason: LowReputation, Text: []string{
-		"sending mtas poor reputation", "access to mail system rejected due to",
+		"sending mtas poor reputation", "access to mail system rejected due to", "access to submit message & rejected",
 	}},
 	{Name: "symantec-policy", Reason: IPBlocked, Text: []string{"connection rejected by policy"}},
 	{Name: "spamexperts", Reason: SpamContent, Text: []string{"high probability of spam"}},
@@ -125,5 +128,6 @@ var servers = []Rule{
 	{Name: "message-protocol", Reason: Policy, Commands: []Command{Data, EndOfData}, Text: []string{"protocol violation"}},
 	{Name: "fml-duplicate", Reason: System, Text: []string{"duplicated message id"}},
 	{Name: "amavis", Reason: SpamContent, Text: []string{"message content rejected ube", "reject id & spam"}},
+	{Name: "spamassassin", Reason: SpamContent, Text: []string{"spamassassin"}}, // it lists its tests: DKIM, SPF
 	{Name: "bounce-guard", Reason: Policy, Text: []string{"invalid bounce", "backscatter", "bounce address tag", "batv"}},
 }

@@ -2,6 +2,7 @@ package bounce_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -236,4 +237,22 @@ func BenchmarkNewRules(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// An alternative that is passed over would let the rest of the phrase match alone.
+func TestAlternativesSaySomething(t *testing.T) {
+	group := regexp.MustCompile(`\(([^()]*)\)`)
+	bounce.TablePhrases(func(rule, phrase string) {
+		for _, g := range group.FindAllStringSubmatch(phrase, -1) {
+			choices := strings.Split(g[1], "|")
+			if slices.Contains(choices, "") {
+				continue // the words are optional
+			}
+			for _, c := range choices {
+				if !slices.ContainsFunc(strings.Fields(c), func(w string) bool { return !bounce.PassedOver(w) }) {
+					t.Errorf("rule %s: %q of %q says nothing", rule, c, phrase)
+				}
+			}
+		}
+	})
 }

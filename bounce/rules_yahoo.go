@@ -24,7 +24,7 @@ var yahoo = []Rule{
 	{Name: "yahoo-unknown", tag: true, Reason: BadMailbox, Text: []string{
 		"delivery error dd & account", "delivery error dd & not exist", "requested mail action aborted mailbox not found",
 		"user not have & yahoo & account",
-	}},
+	}, Unless: []string{"quota"}},
 	{Name: "yahoo-aborted", tag: true, Reason: MailboxDisabled, Verdict: Soft, Text: []string{"delivery error dd requested mail action aborted"}},
 	{Name: "yahoo-recipient-rate", Reason: RecipientRate, Text: []string{"receiving mail too quickly"}},
 	{Name: "yahoo-connections", tag: true, Reason: RateLimited, Text: []string{

@@ -96,15 +96,17 @@ func (w *words) read() word {
 			if k == separator {
 				break
 			}
+			n, ok := 1, true
 			if k == wide {
-				n, ok := x.addWide(text[i:])
-				if !ok {
+				if n, ok = x.addWide(text[i:]); !ok {
 					break
 				}
-				i += n
-				continue
 			}
-			i++
+			if (k == apostrophe || strings.HasPrefix(text[i:], "’")) && elided(text[w.i:i]) && i+n < len(text) && folded[text[i+n]] >= wide {
+				w.i, x.end = i+n, i
+				return x
+			}
+			i += n
 			continue
 		}
 		if k > '9' {
@@ -115,6 +117,18 @@ func (w *words) read() word {
 	}
 	w.i, x.end = i, i
 	return x
+}
+
+// elided reports whether what an apostrophe ends is a word of its own: "n'existe",
+// "l'utilisateur", "dell'utente", but not "doesn't" or "it's".
+func elided(s string) bool {
+	switch len(s) {
+	case 1:
+		return s != "I" && s != "i"
+	case 4:
+		return s[2:] == "ll" // dell', nell', sull', dall'
+	}
+	return false
 }
 
 // readWide reads a word that begins with a rune that is not ASCII.
