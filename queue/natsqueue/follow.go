@@ -18,6 +18,9 @@ const (
 	// signOfLife is how often the server says that there is nothing. Without a sign of
 	// it for twice as long another one is asked.
 	signOfLife = time.Second
+	// pullMessages is how many messages, of up to messageSize each, may wait to be
+	// applied.
+	pullMessages = 100
 	// followAgain is how long is waited when the stream cannot be read.
 	followAgain = 200 * time.Millisecond
 )
@@ -31,7 +34,9 @@ func (s *Store) follow(ctx context.Context) {
 	err := errGap // begins with a snapshot, if there is one
 	for ctx.Err() == nil {
 		if errors.Is(err, errGap) {
-			err = s.load(ctx)
+			if err = s.load(ctx); err != nil && !errors.Is(err, queue.ErrCorrupt) {
+				err = fmt.Errorf("%w: %w", errGap, err)
+			}
 		}
 		if err == nil {
 			err = s.consume(ctx)
@@ -44,14 +49,14 @@ func (s *Store) follow(ctx context.Context) {
 			return
 		case errors.Is(err, errGap):
 			s.opts.Log.Info("natsqueue: behind, goes on from a snapshot", "stream", s.opts.Stream)
-			continue
+		default:
+			s.opts.Log.Warn("natsqueue: stream cannot be read now", "stream", s.opts.Stream, "err", err)
+			err = nil
 		}
-		s.opts.Log.Warn("natsqueue: stream cannot be read now", "stream", s.opts.Stream, "err", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(followAgain):
 		}
-		err = nil
 	}
 }
 
@@ -62,7 +67,7 @@ func (s *Store) consume(ctx context.Context) error {
 		return err
 	}
 	defer s.leave(s.stream, consumer)
-	messages, err := consumer.Messages(jetstream.PullHeartbeat(signOfLife), jetstream.PullExpiry(30*time.Second))
+	messages, err := consumer.Messages(jetstream.PullHeartbeat(signOfLife), jetstream.PullExpiry(30*time.Second), jetstream.PullMaxMessages(pullMessages))
 	if err != nil {
 		return err
 	}
@@ -204,10 +209,18 @@ func (s *Store) newest(ctx context.Context) (newest snapshot, err error) {
 // checkWhole fails if the stream does not begin with its first message.
 func (s *Store) checkWhole(ctx context.Context) error {
 	info, err := s.stream.Info(ctx)
-	if err == nil && info.State.FirstSeq > 1 {
-		err = fmt.Errorf("%w: the stream begins with message %d, and has no snapshot", queue.ErrCorrupt, info.State.FirstSeq)
+	if err != nil || info.State.FirstSeq <= 1 {
+		return err
 	}
-	return err
+	select { // the server that knows of no snapshot may lag behind
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(lagTime):
+	}
+	if newest, err := s.newest(ctx); err != nil || newest.sequence > 0 {
+		return errors.Join(errGap, err)
+	}
+	return fmt.Errorf("%w: the stream begins with message %d, and has no snapshot", queue.ErrCorrupt, info.State.FirstSeq)
 }
 
 // chunkStream is the name of the stream of the chunks of snapshots: apart, so that

@@ -35,7 +35,7 @@ func TestEventsOfTheGone(t *testing.T) {
 	require.Equal(t, events, look())
 
 	s.recorder.adopt(time.Now())
-	require.NotEmpty(t, s.state.pending, "taken from a process that may be alive")
+	s.look(func(st *state) { require.NotEmpty(t, st.pending, "taken from a process that may be alive") })
 	s.recorder.adopt(time.Now().Add(2 * adoptTime))
 	require.Eventually(t, func() (none bool) {
 		s.look(func(st *state) { none = len(st.pending) == 0 })

@@ -25,8 +25,9 @@ type Cluster struct {
 	servers []*server.Server // nil where one is stopped
 }
 
-// New starts n servers, whose stores go when the test ends.
-func New(t testing.TB, n int) *Cluster {
+// New starts n servers, whose stores go when the test ends. Tune, if there is any,
+// changes the options of each.
+func New(t testing.TB, n int, tune ...func(*server.Options)) *Cluster {
 	c := &Cluster{TB: t, servers: make([]*server.Server, n)}
 	routes := freePorts(t, n)
 	dir := t.TempDir()
@@ -40,6 +41,9 @@ func New(t testing.TB, n int) *Cluster {
 			for _, port := range routes {
 				o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
 			}
+		}
+		for _, f := range tune {
+			f(o)
 		}
 		c.options = append(c.options, o)
 	}
