@@ -43,7 +43,7 @@ type member struct {
 const (
 	// timeToLive is how long a worker goes on that is not heard. The store has it live
 	// for longer, by trail.
-	timeToLive = 6 * time.Second
+	timeToLive = 5 * time.Second
 	// trail is how long what was sent counts in a rate by the second.
 	trail = time.Second + time.Second/WindowSlots
 	// patience is how long others wait at most for attempts that no longer fit.

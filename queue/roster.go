@@ -84,8 +84,9 @@ func (r *run) forget(ctx context.Context, roster Roster, id tracking.ID) {
 type heart struct {
 	*run
 	roster Roster
-	failed bool // the last one
-	skewed bool // the clock was, at the last one
+	view   uint64 // that was told last
+	failed bool   // the last one
+	skewed bool   // the clock was, at the last one
 }
 
 // beat tells the others of this worker, and hears of them. It returns how long to
@@ -98,6 +99,10 @@ func (h *heart) beat(ctx context.Context) time.Duration {
 	if !dead.IsZero() {
 		h.opts.Log.Error("queue: worker was not heard and has stopped; it starts again as another", "worker", dead, "new", worker.ID)
 		h.forget(ctx, h.roster, dead)
+	}
+	if worker.View != h.view {
+		h.view = worker.View
+		h.closeIdle()
 	}
 	alive, now, err := h.roster.Heartbeat(ctx, worker, timeToLive+trail)
 	if err != nil {
@@ -115,6 +120,15 @@ func (h *heart) beat(ctx context.Context) time.Duration {
 		return beatEvery
 	}
 	return beatEvery / 4
+}
+
+// closeIdle has the transport, if it can, close the connections that it keeps for
+// later: now they can be somebody else's.
+func (h *heart) closeIdle() {
+	defer h.rescue("CloseIdle", func() {})
+	if t, ok := h.transport.(interface{ CloseIdle() }); ok {
+		t.CloseIdle()
+	}
 }
 
 // compare warns of a clock that is far from the store's.

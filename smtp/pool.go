@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -444,9 +445,12 @@ func (p *pool) close() []*session {
 		}
 		h.waiting = nil
 	}
-	sessions := make([]*session, 0, len(p.sessions))
-	for s := range p.sessions {
-		sessions = append(sessions, s)
-	}
-	return sessions
+	return slices.Collect(maps.Keys(p.sessions))
+}
+
+// alive lists the sessions that are.
+func (p *pool) alive() []*session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Keys(p.sessions))
 }

@@ -118,6 +118,13 @@ type directTransport struct {
 	mailHosts
 }
 
+// CloseIdle closes what the next transport keeps idle, if it can.
+func (t *transport) CloseIdle() {
+	if next, ok := t.next.(interface{ CloseIdle() }); ok {
+		next.CloseIdle()
+	}
+}
+
 func (t *transport) Send(ctx context.Context, m *smtp.Message) (*smtp.Result, error) {
 	started := time.Now()
 	ctx, span := t.tracer.Start(ctx, "send", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
