@@ -113,6 +113,30 @@ func TestScarceTotalStrandsNoPool(t *testing.T) {
 	}
 }
 
+// TestFlowsOfOthersAreForgotten: what is left to other workers takes no memory, and is
+// served when it falls to this one.
+func TestFlowsOfOthersAreForgotten(t *testing.T) {
+	ids := someIDs(rand.New(rand.NewPCG(10, 11)), 2)
+	s := newScheduler(&Shaping{Lane: Limit{Connections: 1}}, false)
+	s.crew = crewOf(ids[0], ids, Limit{})
+	s.crew.started, s.crew.until = true, noon.Add(time.Hour)
+	const lanes = 100
+	for i := range lanes {
+		s.due(Flow{Lane: fmt.Sprintf("l%d.example", i)}, noon)
+	}
+	ours := len(s.pick(noon, lanes))
+	require.InDelta(t, lanes/2, ours, lanes/5)
+	s.prune(noon)
+	require.Len(t, s.flows, ours)
+	require.Len(t, s.lines, ours)
+	s.heard(noon, noon, []Worker{{ID: ids[0]}})
+	s.heard(noon, noon.Add(trail), []Worker{{ID: ids[0]}})
+	for i := range lanes {
+		s.due(Flow{Lane: fmt.Sprintf("l%d.example", i)}, noon.Add(trail)) // the next sweep
+	}
+	require.Len(t, s.pick(noon.Add(trail), lanes), lanes-ours)
+}
+
 // workplace is a store's roster, and workers that come, go, die and are cut off, on a
 // clock of its own.
 type workplace struct {

@@ -42,6 +42,25 @@
 // slows down when a provider says so, is suspended after failures in a row, and
 // recovers step by step. A lane that is slow delays no other.
 //
+// # Several workers
+//
+// Each Run is a worker. Where workers share a store that knows them (a [Roster]: all
+// of ours do), a limit is that of all together. Every worker has the same share of the
+// connections and of the rate by the second of each destination, give or take one; of
+// a limit that is less than the number of workers some have one and the others leave
+// these lanes to them: who, differs from destination to destination. Hours and days are
+// counted by the store (see [Meter]). [Queue.Pools] tells a worker's share.
+//
+// A worker that joins starts to send when all others have made room, after about two
+// seconds; attempts that were under way count, for ten seconds at most. Who finds
+// nobody starts at once. A worker that leaves gives its share back when its last
+// attempt has ended, and the others have it two seconds later. One that dies, or that
+// the store has not heard for five seconds, has stopped by then; the others have its
+// share some two seconds after that. What such a worker had begun and could not store
+// is sent again when its leases end, 90 seconds after the claim or the last
+// extension: leases are extended while an attempt is under way or its outcome is
+// being stored. How a destination adapts, each worker finds out for itself.
+//
 // # Stored encodings
 //
 // Templates, recipients and files begin with a version. A release reads what

@@ -11,15 +11,16 @@ import (
 
 // Limit bounds what is sent to one destination. Zero fields do not limit.
 type Limit struct {
-	// Connections is the number of attempts under way at once. A transport uses at
-	// most one connection for each. Where mail goes straight to the destinations'
-	// servers, each begins with 2, and every success allows one more.
+	// Connections is the number of attempts under way at once, those of all workers
+	// that share the store (see [Roster]). A transport uses at most one connection for
+	// each. Where mail goes straight to the destinations'
+	// servers, each worker begins with 2, and every success allows one more.
 	Connections int
 	// MessagesPerConnection bounds the messages that one connection carries.
 	MessagesPerConnection int
 	// PerSecond, PerHour and PerDay bound the messages in every span of that
-	// length, wherever it begins. Hours and days hold across restarts, where the
-	// store can keep them (see [Meter]).
+	// length, wherever it begins, and also those of all workers. Hours and days hold
+	// across restarts, where the store counts them (see [Meter]).
 	PerSecond, PerHour, PerDay int
 }
 

@@ -25,7 +25,8 @@ import (
 // time that does not depend on how deep the others are.
 //
 // A Store that also implements [Journal] keeps events, and one that implements
-// [SuppressionList] keeps addresses that must not be mailed.
+// [SuppressionList] keeps addresses that must not be mailed. [Meter] and [Roster] make
+// limits hold for all who share it, and [Waker] tells them of work.
 type Store interface {
 	// Put stores a template, unless one of the same hash is known, and jobs, all or
 	// nothing. It returns one Accepted for each job, in order. A job whose ID is

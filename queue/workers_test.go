@@ -1,8 +1,10 @@
 package queue_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -243,21 +245,21 @@ func TestRateOfAllWorkers(t *testing.T) {
 // some of the domains.
 func TestLimitOfOne(t *testing.T) {
 	newCompany(t, queue.Shaping{Lane: queue.Limit{Connections: 1}}, 100*time.Millisecond, func(t *testing.T, c *company) {
-		const domains = 40
+		const domains = 30
 		for i := range domains {
-			c.fill(200, fmt.Sprintf("empresa%d.example", i))
+			c.fill(100, fmt.Sprintf("empresa%d.example", i))
 		}
 		a, b := c.join(), c.join()
-		by, _ := c.during(time.Minute, "")
-		require.Greater(t, by[a], domains*200/5)
-		require.Greater(t, by[b], domains*200/5)
+		by, _ := c.during(30*time.Second, "")
+		require.Greater(t, by[a], domains*100/5)
+		require.Greater(t, by[b], domains*100/5)
 		for _, p := range a.Pools() {
 			require.False(t, p.Elsewhere && p.Sending > 0)
 		}
 		c.leave(a, b)
 		for i := range domains {
 			domain := fmt.Sprintf("empresa%d.example", i)
-			require.Len(t, c.sent[domain], 200)
+			require.Len(t, c.sent[domain], 100)
 			require.Equal(t, 1, c.most[domain])
 		}
 	})
@@ -370,6 +372,34 @@ func TestLongAttempt(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, 1, stats.ByState[queue.Delivered])
 				require.InDelta(t, extensions, a.store.extended.Load()+b.store.extended.Load(), float64(extensions)/2)
+			})
+		})
+	}
+}
+
+// ahead is a store whose clock is not ours.
+type ahead struct {
+	*memqueue.Store
+	by time.Duration
+}
+
+func (a *ahead) Heartbeat(ctx context.Context, w queue.Worker, ttl time.Duration) ([]queue.Worker, time.Time, error) {
+	alive, now, err := a.Store.Heartbeat(ctx, w, ttl)
+	return alive, now.Add(a.by), err
+}
+
+// TestClocksThatDiffer are told of, once.
+func TestClocksThatDiffer(t *testing.T) {
+	for by, warnings := range map[time.Duration]int{0: 0, 4 * time.Second: 0, 6 * time.Second: 1, -6 * time.Second: 1} {
+		t.Run(by.String(), func(t *testing.T) {
+			var log bytes.Buffer
+			opts := &queue.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}
+			around := func(s *memqueue.Store) queue.Store { return &ahead{s, by} }
+			openWith(t, carrier(accept), around, opts, func(t *testing.T, o *office) {
+				id := o.send(to("ana@correo.example"))[0]
+				o.run(time.Minute)
+				require.Equal(t, queue.Delivered, o.state(id))
+				require.Equal(t, warnings, strings.Count(log.String(), "clock differs"))
 			})
 		})
 	}

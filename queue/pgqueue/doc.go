@@ -29,9 +29,12 @@
 // workers of all processes through LISTEN and NOTIFY; what that should miss is found
 // within a second.
 //
-// Limits by the hour and the day are counted in the database and hold for the sum of
-// all processes. What a dead process had been granted and not used, a twentieth of
-// the limit at most, comes back when the window has passed.
+// All limits hold for the sum of all processes. Those of connections and by the second
+// are divided among the workers that live, which the server's clock decides: each
+// writes a row and reads the others' once a second, and four times a second while
+// workers come or go. Those by the hour and the day are counted. What a dead process
+// had been granted and not used, a twentieth of the limit at most, comes back when the
+// window has passed.
 //
 // # What it needs
 //
@@ -47,7 +50,8 @@
 // minutes for a connection that does not come.
 //
 // The clocks of the processes decide what is due, and should agree within seconds,
-// as NTP keeps them. A transaction that anyone leaves open on the server for long
+// as NTP keeps them: a worker whose clock is more than five off the server's logs a
+// warning. A transaction that anyone leaves open on the server for long
 // keeps dead rows in every table, and claims have to step over them.
 //
 // # What it costs
