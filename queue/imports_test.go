@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 }
 
 // testOnly are the packages that only tests and examples may import.
-var testOnly = []string{"smtp/smtptest", "queue/queuetest", "queue/internal/workertest"}
+var testOnly = []string{"smtp/smtptest", "queue/queuetest", "queue/internal/workertest", "queue/natsqueue/internal/natstest"}
 
 func TestImportsRunOneWay(t *testing.T) {
 	seen := map[string]bool{}
