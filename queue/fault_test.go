@@ -82,6 +82,38 @@ func TestPanicMayHaveSent(t *testing.T) {
 	})
 }
 
+// TestSinkHearsWhatWasSettledUnanswered: an outcome whose storing seemed to fail, and
+// which was stored, reaches the sink all the same.
+func TestSinkHearsWhatWasSettledUnanswered(t *testing.T) {
+	var heard []tracking.Type
+	opts := &queue.Options{Sink: tracking.SinkFunc(func(_ context.Context, events []tracking.Event) error {
+		for _, e := range events {
+			heard = append(heard, e.Type)
+		}
+		return nil
+	})}
+	around := func(s *memqueue.Store) queue.Store { return &mute{Store: s} }
+	openWith(t, carrier(accept), around, opts, func(t *testing.T, o *office) {
+		o.send(to("ana@correo.example"))
+		o.run(time.Hour)
+		require.Equal(t, []tracking.Type{tracking.Delivered}, heard)
+	})
+}
+
+// mute is a store that settles once without saying so.
+type mute struct {
+	*memqueue.Store
+	settled atomic.Bool
+}
+
+func (m *mute) Settle(ctx context.Context, c []queue.Change) ([]tracking.ID, error) {
+	stale, err := m.Store.Settle(ctx, c)
+	if !m.settled.Swap(true) {
+		return nil, errDisk
+	}
+	return stale, err
+}
+
 // TestOutcomeOutlivesTheLease: a store that cannot settle for longer than a lease
 // lasts does not make the mail go out twice.
 func TestOutcomeOutlivesTheLease(t *testing.T) {

@@ -281,6 +281,7 @@ func (q *Queue) notify() {
 // has run out: the outcome of an attempt is not to be lost because a disk is full.
 func (r *run) settle(o *outcome, change Change) {
 	defer r.leases.drop(o.ID)
+	failed := false
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		change.ID, change.Token = o.ID, r.leases.token(o.ID)
 		stale, err := r.record(o, change)
@@ -288,9 +289,13 @@ func (r *run) settle(o *outcome, change Change) {
 			if len(stale) > 0 && !r.leases.lost(o.ID, change.Token) {
 				continue
 			}
+			if failed {
+				stale = nil // that which failed may have been stored, and only its answer lost
+			}
 			r.settled(&o.Lease, change, stale)
 			return
 		}
+		failed = true
 		if errors.Is(err, ErrClosed) || r.storing.Err() != nil {
 			r.opts.Log.Error("queue: outcome not stored, the job will be tried again", "job", o.ID, "outcome", change.Last, "err", err)
 			return
