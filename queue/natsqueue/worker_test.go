@@ -89,3 +89,22 @@ func TestFaults(t *testing.T) {
 	crew.Hire(where(0))
 	crew.Finish()
 }
+
+// TestCutOffWorkers cuts workers off from all servers.
+func TestCutOffWorkers(t *testing.T) {
+	t.Parallel()
+	const stream = "mail"
+	cluster := natstest.NewProcesses(t)
+	crew := workertest.New(t, rest)
+	var workers []*workertest.Worker
+	var ways [][]*workertest.Proxy
+	for range 3 {
+		way, through := cluster.Way()
+		workers, ways = append(workers, crew.Hire(stream+" "+through)), append(ways, way)
+	}
+	crew.CutOff(workers, ways)
+	where := stream + " " + cluster.URL(0)
+	crew.EndLeases(openAt, where)
+	crew.Hire(where)
+	crew.Finish()
+}

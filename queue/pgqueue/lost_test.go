@@ -7,11 +7,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/franqueo/franqueo/queue"
+	"github.com/franqueo/franqueo/tracking"
 )
 
-// TestLostInTransaction has a process vanish while the server is at its transaction.
-// The locks that it holds do not keep the others waiting for good.
-func TestLostInTransaction(t *testing.T) {
+// TestLost has a process and the server lose each other while the server is at a
+// transaction of the process, which also listens. The locks that it holds do not keep
+// others waiting for good, nor does it wait and listen for good.
+func TestLost(t *testing.T) {
 	t.Parallel()
 	address := peer(t)
 	pool := newPool(t, address)
@@ -24,6 +26,14 @@ func TestLostInTransaction(t *testing.T) {
 		n, _, err := s.Take(t.Context(), queue.Window{Name: "relay", Limit: 100, Span: time.Hour}, 10, time.Now())
 		return n, err
 	}
+
+	deaf, listening := make(chan error), make(chan bool, 100)
+	go func() { deaf <- lost.Wake(t.Context(), func(queue.Flow) { listening <- true }) }()
+	require.Eventually(t, func() bool {
+		job := queue.Job{ID: tracking.NewID(), Flow: campaign, Address: "ana@example.com", Due: time.Now()}
+		_, err := s.Put(t.Context(), &queue.Batch{Hash: queue.Hash{1}, Template: []byte("Hola"), Jobs: []queue.Job{job}})
+		return err == nil && len(listening) > 0
+	}, time.Minute, 10*time.Millisecond)
 
 	blocking, err := pool.Begin(t.Context())
 	require.NoError(t, err)
@@ -47,7 +57,8 @@ func TestLostInTransaction(t *testing.T) {
 		n, err := take(s)
 		return err == nil && n == 10
 	}, 2*time.Minute, 100*time.Millisecond)
-	require.Error(t, <-failed, "it does not wait for good either")
+	require.Error(t, <-failed)
+	require.Error(t, <-deaf)
 	proxy.Heal()
 	require.NoError(t, lost.Close())
 }

@@ -68,39 +68,19 @@ func TestKillWorkers(t *testing.T) {
 	crew.Finish()
 }
 
-// TestCutOff cuts one worker after the other off from the server.
+// TestCutOff cuts workers off from the server.
 func TestCutOff(t *testing.T) {
 	t.Parallel()
 	address := peer(t)
 	schema := newSchema(t, newPool(t, address))
 	crew := workertest.New(t, rest)
-	cuts := []struct {
-		name      string
-		cut, heal func(*workertest.Proxy)
-		proxy     *workertest.Proxy
-		worker    *workertest.Worker
-	}{
-		{name: "reset", cut: (*workertest.Proxy).Reset, heal: (*workertest.Proxy).Heal},
-		{name: "silent", cut: (*workertest.Proxy).Silence, heal: (*workertest.Proxy).Heal},
-		{name: "lost", cut: (*workertest.Proxy).Silence, heal: func(p *workertest.Proxy) { p.Lose(); p.Heal() }},
+	var workers []*workertest.Worker
+	var ways [][]*workertest.Proxy
+	for range 3 {
+		proxy, through := newProxy(t, address)
+		workers, ways = append(workers, crew.Hire(schema+" "+through)), append(ways, []*workertest.Proxy{proxy})
 	}
-	for i := range cuts {
-		var through string
-		cuts[i].proxy, through = newProxy(t, address)
-		cuts[i].worker = crew.Hire(schema + " " + through)
-	}
-	for i, c := range cuts {
-		c.worker.Await(20)
-		mended := crew.Trouble(c.worker)
-		c.cut(c.proxy)
-		for j := range cuts {
-			if j != i {
-				cuts[j].worker.Await(20)
-			}
-		}
-		c.heal(c.proxy)
-		mended()
-	}
+	crew.CutOff(workers, ways)
 	crew.EndLeases(openAt, schema+" "+address)
 	crew.Hire(schema + " " + address)
 	crew.Finish()

@@ -144,12 +144,22 @@ func (p *Processes) each(i int, do func(*workertest.Proxy)) {
 }
 
 // URL is that of the cluster, for a client that connects to this server if it can.
-func (p *Processes) URL(first int) string {
+func (p *Processes) URL(first int) string { return urlOf(p.clients[:], first) }
+
+func urlOf(servers []*workertest.Proxy, first int) string {
 	var urls []string
-	for i := range size {
-		urls = append(urls, "nats://"+p.clients[(first+i)%size].Addr())
+	for i := range servers {
+		urls = append(urls, "nats://"+servers[(first+i)%len(servers)].Addr())
 	}
 	return strings.Join(urls, ",")
+}
+
+// Way returns proxies to all servers for one client, and their URL.
+func (p *Processes) Way() (way []*workertest.Proxy, through string) {
+	for _, server := range p.clients {
+		way = append(way, workertest.NewProxy(p, "tcp", server.Addr()))
+	}
+	return way, urlOf(way, 0)
 }
 
 // Leader is the number of the server that leads a stream.
