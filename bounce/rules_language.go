@@ -8,7 +8,7 @@ const passedOver = `
 	can could will would may might should our my his her their and or currently now already also just so very
 	seems appears because
 	est ist es sein esta estan este jest sont est sind war wurde el la le les l de du des del della do da dos der die das dem den
-	il lo los las un une una uma ein eine au aux dell d se s sa su votre vostra ihre
+	il lo los las ete stato stata sido foi ha un une una uma ein eine au aux dell d se s sa su votre vostra ihre
 `
 
 // sameWords are words that are read as the first of their line.
@@ -87,7 +87,7 @@ var synonyms = map[string]string{
 	"boite":     "boite|boite lettres|messagerie|compte|destinataire|utilisateur|adresse|adresse mail|usager|abonne|mail",
 	"buzon":     "buzon|buzon correo|cuenta|cuenta correo|destinatario|usuario|direccion|direccion correo|casilla|correo",
 	"casella":   "casella|casella posta|account|destinatario|utente|indirizzo|mailbox|indirizzo mail",
-	"caixa":     "caixa|caixa postal|caixa correio|conta|destinatario|usuario|utilizador|endereco|endereco mail|mailbox",
+	"caixa":     "caixa|caixa postal|caixa correio|conta|conta mail|conta correio|mail|destinatario|usuario|utilizador|endereco|endereco mail|mailbox",
 	"skrzynka":  "skrzynka|skrzynka pocztowa|konto|adresat|odbiorca|uzytkownik|adres",
 	"box-slav":  "uzivatel|ucet|schranka|adresat|prijemce|postafiok|felhasznalo|cimzett|utilizatorul|contul|korisnik",
 	"kutu":      "kullanici|hesap|posta kutusu|alici|adres",

@@ -10,6 +10,16 @@ var languages = []Rule{
 		"{casella} & (sconosciuto|sconosciuta|inesistente|non esiste|non trovato) (in questo|nel|sul) dominio",
 		"{postfach} (existiert |)(in|auf|unter) (dieser |unserer |)domain (nicht|unbekannt)", "域名 & (没有此用户|无此用户|用户不存在)",
 	}, Unless: []string{"remitente", "remetente", "expediteur", "emetteur", "mittente", "absender", "发件人"}},
+	{Name: "blocked-abroad", Reason: IPBlocked, Text: []string{
+		"ip & (bloqueada|bloqueado|bloquee|bloque|bloccato|gesperrt|blockiert|geblokkeerd|sperrad|zablokowany|заблокирован|封锁|封禁|禁用|屏蔽)", "servidor (bloqueado|bloqueada)",
+	}},
+	{Name: "sender-abroad", Reason: SenderRejected, Text: []string{
+		"(remitente|remetente|expediteur|mittente) & (suspendida|suspensa|desactive|sospeso|bloqueada|bloccato)",
+		"(absenders|absender) & (gesperrt|deaktiviert)", "отправителя & (заблокирована|заблокирован|отключена)",
+		"(发件人|寄件者|送信元) & (停用|冻结|禁用|禁止|停止)", "(afzender|avsandare|avsandaren|avsender|afsender) &" +
+			" (bestaat niet|onbekend|geweigerd|finns inte|okand|finnes ikke|findes ikke|ukjent|ukendt)",
+		"(gonderen|gonderici) & (mevcut degil|gecersiz|reddedildi)", "adresse retour & (inexistante|invalide|inconnue)",
+	}},
 	{Name: "unwanted", Reason: SpamContent, Text: []string{
 		"(correo|mensaje) no deseado", "correo basura", "lixo eletronico", "(correio|mensagem|classificada como) indesejada",
 		"(courrier|message|mail|courriel) indesirable", "pourriel", "(posta|messaggio) (indesiderata|indesiderato)",
@@ -24,15 +34,15 @@ var languages = []Rule{
 		"(demasiadas|demasiados) (conexiones|mensajes|correos|envios|peticiones|errores|intentos)", "limite & (envio|envios|conexiones)",
 	}},
 	{Name: "es-full", Reason: MailboxFull, Text: []string{
-		"{buzon} (lleno|llena|excedido|excedida|saturado|sin espacio|supera|superado)", "buzon & lleno",
+		"{buzon} (lleno|llena|excedido|excedida|saturado|sin espacio|no tiene espacio|supera|superado)", "buzon & lleno",
 		"cuota & (excedida|excedido|superada|sobrepasada)", "excedido & cuota", "espacio insuficiente", "sin espacio",
 		"superado & (limite|cuota)",
 	}},
 	{Name: "es-disabled", Reason: MailboxDisabled, Text: []string{
 		"{buzon} (deshabilitado|deshabilitada|desactivado|desactivada|suspendido|suspendida|inactivo|inactiva|" +
-			"cerrado|cerrada|bloqueado|bloqueada|cancelado|cancelada|inhabilitado|inhabilitada|no activo|no activa|" +
+			"cerrado|cerrada|cancelado|cancelada|inhabilitado|inhabilitada|no activo|no activa|" +
 			"eliminado|eliminada)",
-		"{buzon} & (dado|dada) baja", "{buzon} & (caducado|caducada)",
+		"(buzon|cuenta|cuenta correo|usuario|destinatario|casilla) (bloqueado|bloqueada)", "{buzon} & (dado|dada) baja", "{buzon} & (caducado|caducada)",
 	}},
 	{Name: "es-unknown", Reason: BadMailbox, Text: []string{
 		"{buzon} (no existe|inexistente|desconocido|desconocida|no encontrado|no encontrada|no valido|no valida|" +
@@ -41,11 +51,11 @@ var languages = []Rule{
 		"no existe", "no se encuentra (usuario|cuenta|buzon|destinatario|alojado|alojada)", "{buzon} & no se encuentra", "no se (encontro|pudo encontrar|ha encontrado)",
 	}, Unless: []string{"remitente", "dominio"}},
 	{Name: "es-sender", Reason: SenderRejected, Text: []string{
-		"remitente & (rechazado|invalido|desconocido|bloqueado|no valido|no permitido|no existe|denegado)",
+		"remitente & (rechazado|invalido|desconocido|bloqueado|no valido|no permitido|no autorizado|no existe|denegado)",
 	}},
 	{Name: "es-domain", Reason: BadDomain, Text: []string{"dominio & (no existe|desconocido|inexistente|no encontrado|no valido|invalido)"}},
 	{Name: "es-blocked", Reason: IPBlocked, Text: []string{"lista negra", "listas negras", "ip (bloqueada|bloqueado|rechazada)", "bloqueado por (envio|spam|abuso)"}},
-	{Name: "es-relay", Reason: RelayDenied, Text: []string{"(no permite|no permitido|denegado) (reenvio|relay)", "(reenvio|relay) (no|denegado)"}},
+	{Name: "es-relay", Reason: RelayDenied, Text: []string{"(no permite|no permitido|denegado) (reenvio|relay)", "(reenvio|relay) (no|denegado)", "relais (refuse|interdit|non autorise)", "(relaying|relay|weiterleitung) nicht"}},
 	{Name: "es-refused", Reason: Policy, Text: []string{"rechazado", "rechazada", "acceso denegado", "no permitido", "no autorizado"}},
 	// Portuguese.
 	{Name: "pt-too-large", Reason: TooLarge, Text: []string{
@@ -59,8 +69,9 @@ var languages = []Rule{
 		"quota & (excedida|excedeu)", "cota & (excedida|excedeu)", "sem espaco", "limite & (excedido|espaco)",
 	}},
 	{Name: "pt-disabled", Reason: MailboxDisabled, Text: []string{
-		"{caixa} (desativada|desativado|suspensa|suspenso|inativa|inativo|bloqueada|bloqueado|cancelada|encerrada|" +
+		"{caixa} (desativada|desativado|suspensa|suspenso|inativa|inativo|cancelada|encerrada|" +
 			"desabilitada|desabilitado|nao ativo|nao ativa|inativada)",
+		"(caixa|caixa postal|conta|usuario|utilizador|destinatario) (bloqueada|bloqueado)",
 	}},
 	{Name: "pt-unknown", Reason: BadMailbox, Text: []string{
 		"{caixa} (nao existe|inexistente|desconhecido|desconhecida|nao encontrado|nao encontrada|invalido|invalida|" +
@@ -68,11 +79,11 @@ var languages = []Rule{
 		"{caixa} & nao existe", "nao existe", "nao ha (usuario|utilizador|conta)", "(usuario|conta) nao pertence",
 	}, Unless: []string{"remetente", "dominio"}},
 	{Name: "pt-sender", Reason: SenderRejected, Text: []string{
-		"remetente & (rejeitado|invalido|desconhecido|bloqueado|nao existe|nao permitido|recusado)",
+		"remetente & (rejeitado|invalido|desconhecido|bloqueado|nao existe|nao permitido|nao autorizado|recusado)",
 	}},
 	{Name: "pt-domain", Reason: BadDomain, Text: []string{"dominio & (nao existe|desconhecido|nao encontrado)"}},
 	{Name: "pt-relay", Reason: RelayDenied, Text: []string{"(retransmissao|encaminhamento|relay) (nao|negado|negada)"}},
-	{Name: "pt-refused", Reason: Policy, Text: []string{"rejeitado", "rejeitada", "recusado", "acesso negado", "nao permitido"}},
+	{Name: "pt-refused", Reason: Policy, Text: []string{"rejeitado", "rejeitada", "recusado", "acesso negado", "nao permitido", "bloqueado por", "bloqueado pelo"}},
 	// French.
 	{Name: "fr-too-large", Reason: TooLarge, Text: []string{
 		"trop (volumineux|volumineuse|gros|grosse|lourd|grand)", "taille & (depasse|depassee|maximale|maximum|limite)",
@@ -82,10 +93,10 @@ var languages = []Rule{
 		"quota & (depasse|atteint|depassee)", "espace disque & (insuffisant|depasse)", "espace insuffisant",
 	}},
 	{Name: "fr-disabled", Reason: MailboxDisabled, Text: []string{
-		"{boite} (desactivee|desactive|suspendu|suspendue|bloque|bloquee|inactif|inactive|ferme|fermee|resilie|" +
+		"{boite} (desactivee|desactive|suspendu|suspendue|inactif|inactive|ferme|fermee|resilie|" +
 			"resiliee|cloture|cloturee|archivee|archive|n'est plus actif|n'est plus active|n'est plus valide|" +
 			"n'est plus utilisee|non actif|non active|expire)",
-		"{boite} & (n'est plus|desactive|desactivee)",
+		"{boite} & (n'est plus|desactive|desactivee)", "(boite|boite lettres|compte|destinataire|utilisateur) (bloque|bloquee)",
 	}, Unless: []string{"expediteur", "emetteur", "ip", "service"}},
 	{Name: "fr-unknown", Reason: BadMailbox, Text: []string{
 		"{boite} (inconnu|inconnue|inexistant|inexistante|invalide|introuvable|erronee|errone|non trouve|non trouvee|" +
@@ -93,9 +104,9 @@ var languages = []Rule{
 		"(utilisateur|destinataire|adresse|boite) & (inconnu|inconnue|n existe pas|inexistant|inexistante|invalide|" +
 			"introuvable)",
 		"n existe (pas|plus)", "aucun utilisateur", "aucune boite",
-	}, Unless: []string{"emetteur", "expediteur", "domaine"}},
+	}, Unless: []string{"emetteur", "expediteur", "adresse retour", "domaine", "commande"}},
 	{Name: "fr-sender", Reason: SenderRejected, Text: []string{
-		"(emetteur|expediteur) & (invalide|refuse|inconnu|bloque|rejete|non autorise|interdit|n existe pas|inexistant)",
+		"(emetteur|expediteur) & (invalide|refuse|inconnu|bloque|rejete|non autorise|non valide|interdit|n existe pas|n pas valide|n pas autorise|inexistant)",
 	}},
 	{Name: "fr-domain", Reason: BadDomain, Text: []string{"domaine & (inconnu|inexistant|n existe pas|introuvable)"}},
 	{Name: "fr-rate", Reason: RateLimited, Text: []string{
@@ -125,8 +136,9 @@ var languages = []Rule{
 		"speicherplatz", "kein platz",
 	}},
 	{Name: "de-disabled", Reason: MailboxDisabled, Text: []string{
-		"{postfach} (deaktiviert|gesperrt|stillgelegt|inaktiv|geschlossen|gekundigt|gekuendigt|abgeschaltet|" +
+		"{postfach} (deaktiviert|stillgelegt|inaktiv|geschlossen|gekundigt|gekuendigt|abgeschaltet|" +
 			"nicht aktiv|nicht mehr aktiv|geloscht|geloescht|nicht mehr verfugbar|nicht mehr verfuegbar)",
+		"(postfach|mailbox|konto|account|benutzerkonto|empfanger|empfaenger|benutzer|nutzer|teilnehmer) gesperrt",
 	}},
 	{Name: "de-unknown", Reason: BadMailbox, Text: []string{
 		"{postfach} (unbekannt|nicht bekannt|nicht gefunden|existiert nicht|existiert nicht mehr|nicht vorhanden|" +
@@ -137,9 +149,9 @@ var languages = []Rule{
 
 		"(benutzer|empfanger|empfaenger|postfach|adresse|mailbox) & (existiert nicht|nicht bekannt|unbekannt|nicht gefunden)",
 		"existiert (hier |)nicht", "nicht zustellbar & adresse",
-	}, Unless: []string{"absender", "absenders", "domain"}},
+	}, Unless: []string{"absender", "absenders", "absenderadresse", "absenderdomain", "domain", "befehl"}},
 	{Name: "de-sender", Reason: SenderRejected, Text: []string{
-		"(absender|absenders|absenderdomain) & (abgelehnt|unbekannt|ungultig|ungueltig|gesperrt|existiert nicht|nicht erlaubt|nicht akzeptiert|" +
+		"(absender|absenders|absenderdomain|absenderadresse) & (abgelehnt|unbekannt|ungultig|ungueltig|gesperrt|existiert nicht|nicht erlaubt|nicht akzeptiert|" +
 			"verweigert|blockiert)",
 	}},
 	{Name: "de-domain", Reason: BadDomain, Text: []string{
@@ -163,7 +175,8 @@ var languages = []Rule{
 	}},
 	{Name: "it-disabled", Reason: MailboxDisabled, Text: []string{
 		"{casella} (disattivata|disattivato|disabilitata|disabilitato|sospesa|sospeso|non attiva|non attivo|chiusa|" +
-			"chiuso|inattiva|inattivo|bloccata|bloccato|cancellata|scaduta)",
+			"chiuso|inattiva|inattivo|cancellata|scaduta)",
+		"(casella|casella posta|account|utente|destinatario) (bloccata|bloccato)",
 	}},
 	{Name: "it-unknown", Reason: BadMailbox, Text: []string{
 		"{casella} (sconosciuto|sconosciuta|inesistente|non esiste|non trovato|non trovata|non valido|non valida|" +
@@ -184,12 +197,12 @@ var languages = []Rule{
 		"(onbekende|okand|ukjent|ukendt|tuntematon) (gebruiker|ontvanger|adres|mottagare|anvandare|mottaker|bruker|" +
 			"modtager|bruger|kayttaja|vastaanottaja)",
 		"bestaat niet", "finns inte", "finnes ikke", "findes ikke", "eksisterer ikke",
-	}},
+	}, Unless: []string{"afzender", "avsandare", "avsandaren", "avsender", "afsender", "domein", "domanen", "domenet"}},
 	{Name: "nl-blocked", Reason: IPBlocked, Text: []string{"zwarte lijst"}},
 	{Name: "nl-disabled", Reason: MailboxDisabled, Text: []string{
 		"{box-north} (geblokkeerd|uitgeschakeld|niet actief|opgeheven|inaktiverad|sperrad|avstangt|deaktivert|" +
 			"deaktiveret|suljettu)",
-	}},
+	}, Unless: []string{"ip"}},
 	// Polish, Czech, Hungarian, Romanian.
 	{Name: "pl-full", Reason: MailboxFull, Text: []string{
 		"{skrzynka} (pelna|pelne|przepelniona|przepelnione|przekroczona)", "skrzynka & (pelna|przepelniona)",
@@ -199,7 +212,7 @@ var languages = []Rule{
 	{Name: "pl-unknown", Reason: BadMailbox, Text: []string{
 		"{skrzynka} (nie istnieje|nieznany|nieznana|nieznane|nie znaleziony|nie znaleziono|niepoprawny|nieprawidlowy|" +
 			"nie zostal znaleziony)",
-		"{skrzynka} & nie istnieje", "nie istnieje", "nie ma takiego (uzytkownika|konta|adresu)",
+		"{skrzynka} & nie istnieje", "nie istnieje", "(nie ma takiego|nie znaleziono) (uzytkownika|konta|adresu|adresata|odbiorcy)",
 		"brak (uzytkownika|takiego|konta|skrzynki)",
 		"{box-slav} (neexistuje|nenalezen|nezname|neznamy|nenalezena|nem letezik|ismeretlen|nem talalhato|necunoscut|" +
 			"nu exista|inexistent|ne postoji|nepoznat)",
@@ -220,9 +233,9 @@ var languages = []Rule{
 		"квота превышена", "превышен (размер|лимит) (ящика|почтового|квоты)", "переповнена",
 	}},
 	{Name: "ru-disabled", Reason: MailboxDisabled, Text: []string{
-		"{yashchik} (заблокирован|заблокирована|отключен|отключена|удален|удалена|неактивен|неактивна|деактивирован|" +
+		"{yashchik} (отключен|отключена|удален|удалена|неактивен|неактивна|деактивирован|" +
 			"приостановлен|закрыт)",
-		"ящик & (заблокирован|отключен|удален)",
+		"ящик & (заблокирован|отключен|удален)", "(пользователь|адресат|получатель|аккаунт|абонент|учетная запись) (заблокирован|заблокирована)",
 	}},
 	{Name: "ru-unknown", Reason: BadMailbox, Text: []string{
 		"{yashchik} (не найден|не найдена|не существует|неизвестен|не зарегистрирован|отсутствует|неверный|" +
@@ -232,7 +245,7 @@ var languages = []Rule{
 		"не существует", "не найден", "не зарегистрирован", "немає такого",
 	}, Unless: []string{"домен", "отправитель", "отправителя"}},
 	{Name: "ru-sender", Reason: SenderRejected, Text: []string{
-		"(отправитель|отправителя|отправителю) & (заблокирован|отклонен|неизвестен|запрещен|запрещена|не существует)",
+		"(отправитель|отправителя|отправителю) & (заблокирован|отклонен|отклонена|неизвестен|запрещен|запрещена|не существует)",
 	}},
 	{Name: "ru-domain", Reason: BadDomain, Text: []string{"домен & (не найден|не существует)"}},
 	{Name: "ru-spam", Reason: SpamContent, Text: []string{"спам", "спама", "похоже на спам"}},
@@ -243,11 +256,11 @@ var languages = []Rule{
 	{Name: "tr-unknown", Reason: BadMailbox, Text: []string{
 		"{kutu} (bulunamadi|yok|gecersiz|bilinmiyor|mevcut degil)", "boyle bir (kullanici|hesap|adres)", "mevcut degil",
 		"bilinmeyen (kullanici|alici|adres)", "gecersiz alici",
-	}},
+	}, Unless: []string{"gonderen", "gonderici", "alan adi"}},
 	{Name: "tr-disabled", Reason: MailboxDisabled, Text: []string{"(hesap|hesabi|kullanici) (askiya|kapali|pasif|devre disi|kapatildi)"}},
 	// Chinese, Japanese, Korean.
 	{Name: "zh-too-large", Reason: TooLarge, Text: []string{
-		"邮件过大", "邮件太大", "邮件大小", "附件过大", "郵件過大", "郵件太大", "メッセージサイズ", "サイズが大き", "サイズを超", "サイズが制限", "메시지가 너무", "메일 크기",
+		"邮件过大", "邮件太大", "邮件大小", "附件过大", "郵件過大", "郵件太大", "メッセージサイズ", "サイズが大き", "サイズを超", "サイズが上限", "サイズが制限", "메시지가 너무", "메일 크기",
 	}},
 	{Name: "zh-full", Reason: MailboxFull, Text: []string{
 		"邮箱已满", "信箱已满", "邮箱空间不足", "空间不足", "空间已满", "容量不足", "超过容量", "超出配额", "郵箱已滿", "信箱已滿", "信箱空間不足", "メールボックスがいっぱい", "容量オーバー",
@@ -262,7 +275,7 @@ var languages = []Rule{
 		"收件人地址无效", "用戶不存在", "信箱不存在", "使用者不存在", "收件者不存在", "查無此", "不存在", "查无此", "存在しません", "存在しない", "宛先不明", "ユーザー不明",
 		"ユーザが見つかりません", "見つかりません", "見つかりませんでした", "アドレスが不正", "該当するユーザ", "존재하지 않", "없는 사용자", "없는 계정", "사용자를 찾을 수 없",
 		"수신자를 찾을 수 없", "알 수 없는 사용자",
-	}, Unless: []string{"发件人", "域名", "寄件者", "送信元"}},
+	}, Unless: []string{"发件人", "域名", "寄件者", "送信元", "逆引き"}},
 	{Name: "zh-sender", Reason: SenderRejected, Text: []string{"发件人 & (拒绝|不存在|非法|被拒|无效)", "送信元 & (拒否|不正)", "寄件者 & (拒絕|無效)"}},
 	{Name: "zh-spam", Reason: SpamContent, Text: []string{"垃圾邮件", "垃圾郵件", "迷惑メール", "スパム", "스팸"}},
 	{Name: "zh-virus", Reason: Virus, Text: []string{"病毒", "ウイルス", "ウィルス", "바이러스"}},

@@ -162,7 +162,10 @@ func (x *word) addWide(s string) (n int, ok bool) {
 		}
 		return n, true
 	}
-	x.hash = (x.hash ^ uint64(unicode.ToLower(r))) * fnvPrime
+	if r = unicode.ToLower(r); r == 'ё' {
+		r = 'е'
+	}
+	x.hash = (x.hash ^ uint64(r)) * fnvPrime
 	return n, true
 }
 
