@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/franqueo/franqueo/queue"
@@ -21,6 +22,8 @@ const (
 	// pullMessages is how many messages, of up to messageSize each, may wait to be
 	// applied.
 	pullMessages = 100
+	// knockTimeout is how long a server may take to say that it is there.
+	knockTimeout = 5 * time.Second
 	// followAgain is how long is waited when the stream cannot be read.
 	followAgain = 200 * time.Millisecond
 )
@@ -51,12 +54,23 @@ func (s *Store) follow(ctx context.Context) {
 			s.opts.Log.Info("natsqueue: behind, goes on from a snapshot", "stream", s.opts.Stream)
 		default:
 			s.opts.Log.Warn("natsqueue: stream cannot be read now", "stream", s.opts.Stream, "err", err)
+			s.knock()
 			err = nil
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(followAgain):
 		}
+	}
+}
+
+// knock leaves a server that is silent for another. The connection itself would believe
+// in it for minutes, unless the host has given it a short PingInterval.
+func (s *Store) knock() {
+	conn := s.js.Conn()
+	if conn.IsConnected() && errors.Is(conn.FlushTimeout(knockTimeout), nats.ErrTimeout) {
+		s.opts.Log.Warn("natsqueue: the server is silent, another is asked", "stream", s.opts.Stream, "server", conn.ConnectedUrlRedacted())
+		_ = conn.ForceReconnect()
 	}
 }
 

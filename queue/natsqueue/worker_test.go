@@ -33,8 +33,7 @@ func (c *connected) Close() error {
 // openAt opens the store of a worker: where is a stream and the URLs of a cluster.
 func openAt(ctx context.Context, where string) (queue.Store, error) {
 	stream, urls, _ := strings.Cut(where, " ")
-	conn, err := nats.Connect(urls, nats.DontRandomize(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond),
-		nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2)) // else a silent server is believed in for minutes
+	conn, err := nats.Connect(urls, nats.DontRandomize(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		return nil, err
 	}
