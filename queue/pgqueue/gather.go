@@ -4,24 +4,23 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // gatherer has calls done together that come while others are under way: one
 // transaction for all of them costs little more than one for each.
 type gatherer[T any] struct {
-	// run must end by itself.
 	run func(ctx context.Context, group []T) error
-	// slot is taken while a group is under way, and crowd by a second one.
-	slot, crowd chan struct{}
 
-	mu      sync.Mutex // guards waiting
+	mu      sync.Mutex // guards the others
 	waiting []*call[T]
+	leaders int // how many groups are under way, or about to be
 }
 
 type call[T any] struct {
 	in   T
 	err  error
-	done chan struct{}
+	turn chan bool // whether it is to lead the next group; otherwise it is done
 }
 
 const (
@@ -29,62 +28,90 @@ const (
 	// while the first waits for the disk. Fewer are better off together.
 	crowded   = 32
 	groupSize = 256
+	// groupTimeout ends what a silent server would keep for ever.
+	groupTimeout = time.Minute
 )
 
 func newGatherer[T any](run func(context.Context, []T) error) *gatherer[T] {
-	return &gatherer[T]{run: run, slot: make(chan struct{}, 1), crowd: make(chan struct{}, 1)}
+	return &gatherer[T]{run: run}
 }
 
-// do has in done with a group. Whoever finds a slot free leads the next group.
+// do has in done with a group. Who comes while none is under way leads one, and a
+// leader names the next.
 func (g *gatherer[T]) do(ctx context.Context, in T) error {
-	c := &call[T]{in: in, done: make(chan struct{})}
-	g.mu.Lock()
-	g.waiting = append(g.waiting, c)
-	var crowd chan struct{}
-	if len(g.waiting) >= crowded {
-		crowd = g.crowd
-	}
-	g.mu.Unlock()
-	for {
+	c := &call[T]{in: in, turn: make(chan bool, 1)}
+	leads := g.join(c)
+	if !leads {
 		select {
-		case <-c.done:
-			return c.err
-		case g.slot <- struct{}{}:
-			g.lead(ctx)
-			<-g.slot
-		case crowd <- struct{}{}:
-			g.lead(ctx)
-			<-crowd
+		case leads = <-c.turn:
 		case <-ctx.Done():
 			if g.withdraw(c) {
 				return context.Cause(ctx)
 			}
-			<-c.done
-			return c.err
+			leads = <-c.turn
 		}
 	}
+	if leads {
+		g.lead(ctx, c)
+	}
+	return c.err
 }
 
-// lead runs what waits. It goes on when the leader's own context ends: the others
-// of the group have theirs.
-func (g *gatherer[T]) lead(ctx context.Context) {
+// join has c wait, unless it is to lead a group at once.
+func (g *gatherer[T]) join(c *call[T]) (leads bool) {
 	g.mu.Lock()
-	n := min(groupSize, len(g.waiting))
-	group := slices.Clone(g.waiting[:n])
-	g.waiting = slices.Delete(g.waiting, 0, n)
-	g.mu.Unlock()
-	if n == 0 {
-		return
+	defer g.mu.Unlock()
+	if g.leaders < groups(len(g.waiting)+1) {
+		g.leaders++
+		return true
 	}
+	g.waiting = append(g.waiting, c)
+	return false
+}
+
+// groups is how many groups are worth it for n that wait.
+func groups(n int) int {
+	switch {
+	case n == 0:
+		return 0
+	case n < crowded:
+		return 1
+	}
+	return 2
+}
+
+// lead runs c and what waits. It goes on when the leader's own context ends: the
+// others of the group have theirs.
+func (g *gatherer[T]) lead(ctx context.Context, c *call[T]) {
+	g.mu.Lock()
+	n := min(groupSize, 1+len(g.waiting))
+	group := append([]*call[T]{c}, g.waiting[:n-1]...)
+	g.waiting = slices.Delete(g.waiting, 0, n-1)
+	g.mu.Unlock()
 	in := make([]T, n)
 	for i, c := range group {
 		in[i] = c.in
 	}
-	err := g.run(context.WithoutCancel(ctx), in)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), groupTimeout)
+	defer cancel()
+	err := g.run(ctx, in)
+	g.handOver()
 	for _, c := range group {
 		c.err = err
-		close(c.done)
+		c.turn <- false
 	}
+}
+
+// handOver names who leads next, if that many groups are still worth it.
+func (g *gatherer[T]) handOver() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.leaders > groups(len(g.waiting)) {
+		g.leaders--
+		return
+	}
+	g.waiting[0].turn <- true
+	g.waiting = slices.Delete(g.waiting, 0, 1)
 }
 
 // withdraw takes back a call that no one has begun, and reports whether it could.
