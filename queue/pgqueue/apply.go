@@ -2,6 +2,7 @@ package pgqueue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,11 +63,18 @@ func (s *Store) stand(ctx context.Context, f queue.Filter, action queue.Action) 
 	}
 	return again(ctx, func(int) error {
 		return s.transact(ctx, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", s.lockKey("hold")); err != nil {
+			var keeps bool
+			err := tx.QueryRow(ctx, "SELECT "+keepsSnapshot+" FROM pg_advisory_xact_lock($1)", s.lockKey("hold")).Scan(&keeps)
+			if err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, s.sql(sql), scope.Lane, scope.Tenant, scope.Campaign)
-			return err
+			if keeps && s.tx != nil {
+				return errors.New("hold and release mail in a transaction that is READ COMMITTED: this one does not see all that is queued")
+			}
+			var b pgx.Batch
+			b.Queue(s.sql(sql), scope.Lane, scope.Tenant, scope.Campaign)
+			b.Queue(s.sql("UPDATE @version SET holds = holds + 1"))
+			return tx.SendBatch(ctx, &b).Close()
 		})
 	})
 }

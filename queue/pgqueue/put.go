@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/franqueo/franqueo/queue"
 	"github.com/franqueo/franqueo/queue/internal/schedule"
@@ -239,6 +240,9 @@ func (s *Store) putApart(ctx context.Context, tx pgx.Tx, p *put, look bool) erro
 	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
+	if err := s.seesHolds(ctx, tx); err != nil {
+		return err
+	}
 	if err := s.storeTemplate(ctx, tx, p); err != nil {
 		return err
 	}
@@ -249,6 +253,29 @@ func (s *Store) putApart(ctx context.Context, tx pgx.Tx, p *put, look bool) erro
 	p.accepted = accepted
 	return s.copyJobs(ctx, tx, p, fresh, held)
 }
+
+// seesHolds fails if holds have changed that a transaction of the host does not see,
+// since it keeps to what it saw first. They do not change while it has the fence.
+func (s *Store) seesHolds(ctx context.Context, tx pgx.Tx) error {
+	if s.tx == nil {
+		return nil
+	}
+	var keeps bool
+	var seen, now int64
+	err := tx.QueryRow(ctx, s.sql("SELECT "+keepsSnapshot+", holds FROM @version")).Scan(&keeps, &seen)
+	if err != nil || !keeps {
+		return err
+	}
+	err = s.pool.QueryRow(ctx, s.sql("SELECT holds FROM @version")).Scan(&now)
+	if err == nil && now > seen {
+		err = &pgconn.PgError{Severity: "ERROR", Code: serializationFailure, Message: "mail was held or released since the transaction began: begin it again"}
+	}
+	return err
+}
+
+// keepsSnapshot is whether a transaction sees no changes of others that come after
+// its first statement.
+const keepsSnapshot = "current_setting('transaction_isolation') IN ('repeatable read', 'serializable')"
 
 func collectSet(found pgx.Rows) (map[int64]bool, error) {
 	set := map[int64]bool{}

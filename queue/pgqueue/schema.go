@@ -163,6 +163,9 @@ CREATE TABLE @worker (
 	view  bigint NOT NULL,
 	until bigint NOT NULL -- when it is taken for dead, by this server's clock
 ) WITH (fillfactor = 50);
+`, `
+-- How often holds have been set and lifted.
+ALTER TABLE @version ADD holds bigint NOT NULL DEFAULT 0;
 `}
 
 // migrate brings the schema to the newest version, one process at a time.

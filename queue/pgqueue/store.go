@@ -142,6 +142,11 @@ func (o *Options) fill() error {
 // than that. Templates and the names of flows are stored at once, and swept if
 // nothing comes to name them. Other processes that hold or release mail wait for the
 // transaction, so keep it short.
+//
+// Where the transaction is REPEATABLE READ or SERIALIZABLE and mail has been held or
+// released since it began, to put more fails as such transactions do, with SQLSTATE
+// 40001, and the host begins again; and a campaign, a tenant or a lane is held and
+// released outside of it.
 func (s *Store) Tx(tx pgx.Tx) *Store { return &Store{shared: s.shared, db: tx, tx: tx} }
 
 // sql is a statement with the schema filled in.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -117,4 +118,48 @@ func TestOutboxManages(t *testing.T) {
 	require.NoError(t, pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error { cancel(tx); return nil }))
 	require.Equal(t, queue.Cancelled, s.jobs()[0].State)
 	require.NoError(t, s.store.Tx(tx).Close())
+}
+
+// TestOutboxKeepsSnapshot has a transaction that does not see a hold begin again.
+func TestOutboxKeepsSnapshot(t *testing.T) {
+	t.Parallel()
+	for _, level := range []pgx.TxIsoLevel{pgx.RepeatableRead, pgx.Serializable} {
+		t.Run(string(level), func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, smtptest.NewRecorder())
+			held := queue.Filter{Lane: "example.net"}
+			isolated := func(f func(tx pgx.Tx) error) error {
+				return pgx.BeginTxFunc(t.Context(), s.pool, pgx.TxOptions{IsoLevel: level}, f)
+			}
+			hold := func(store *pgqueue.Store, action queue.Action) error {
+				_, err := store.Apply(t.Context(), held, action, time.Now())
+				return err
+			}
+			err := isolated(func(tx pgx.Tx) error {
+				_, err := tx.Exec(t.Context(), "SELECT FROM "+s.schema+".orders")
+				require.NoError(t, err)
+				require.NoError(t, hold(s.store, queue.Hold))
+				return s.order(t.Context(), tx, 1, "1")
+			})
+			var conflict *pgconn.PgError
+			require.ErrorAs(t, err, &conflict)
+			require.Equal(t, "40001", conflict.Code)
+			require.Empty(t, s.jobs())
+
+			require.NoError(t, isolated(func(tx pgx.Tx) error { return s.order(t.Context(), tx, 1, "1") }))
+			require.Equal(t, queue.Held, s.jobs()[0].State)
+			err = isolated(func(tx pgx.Tx) error { return hold(s.store.Tx(tx), queue.Release) })
+			require.ErrorContains(t, err, "READ COMMITTED")
+
+			// Who sees the hold, or lifts it in the same transaction, needs not begin again.
+			err = pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error {
+				require.NoError(t, hold(s.store.Tx(tx), queue.Release))
+				return s.order(t.Context(), tx, 2, "2")
+			})
+			require.NoError(t, err)
+			for _, job := range s.jobs() {
+				require.Equal(t, queue.Ready, job.State)
+			}
+		})
+	}
 }
