@@ -133,7 +133,7 @@ func (h *heart) closeIdle() {
 
 // compare warns of a clock that is far from the store's.
 func (h *heart) compare(sent, store time.Time) {
-	early, late := sent.Sub(store), store.Sub(time.Now())
+	early, late := sent.Sub(store), time.Until(store)
 	skewed := max(early, late) > maxSkew
 	if skewed && !h.skewed {
 		h.opts.Log.Warn("queue: clock differs from the store's: mail is sent early or late", "ours", sent, "store", store)
