@@ -106,6 +106,28 @@ func (c *rawClient) sendData() (int, error) {
 	return 1, c.replies(4)
 }
 
+// startRawAlone sends no MAIL before the message before it was answered: what a sender
+// can reach at best that is given one message at a time, and has to use DATA.
+func startRawAlone(s setting) (func(context.Context, int) (int, error), func(), error) {
+	return startRaw(s, func(c *rawClient) {
+		c.flight = []byte(envelope + "DATA\r\n")
+		c.body = append(append([]byte(nil), s.message...), ".\r\n"...)
+	}, (*rawClient).sendAlone)
+}
+
+func (c *rawClient) sendAlone() (int, error) {
+	if _, err := c.conn.Write(c.flight); err != nil {
+		return 0, err
+	}
+	if err := c.replies(3); err != nil {
+		return 0, err
+	}
+	if _, err := c.conn.Write(c.body); err != nil {
+		return 0, err
+	}
+	return 1, c.replies(1)
+}
+
 // startRaw has one connection for each caller.
 func startRaw(s setting, prepare func(*rawClient), send func(*rawClient) (int, error)) (func(context.Context, int) (int, error), func(), error) {
 	clients := make([]*rawClient, s.callers)

@@ -28,6 +28,7 @@ func candidates(extension string) []candidate {
 	}
 	return []candidate{
 		{"raw", raw},
+		{"raw, DATA by itself", startRawAlone},
 		{"franqueo", func(s setting) (func(context.Context, int) (int, error), func(), error) { return startRelay(s, 0) }},
 		{"franqueo, as many connections", func(s setting) (func(context.Context, int) (int, error), func(), error) {
 			return startRelay(s, s.callers)
