@@ -123,10 +123,8 @@ func TestSnapshotBySize(t *testing.T) {
 		_, err := stores[0].Put(t.Context(), batch(50))
 		require.NoError(t, err)
 	}
-	chunks, err := js.Stream(t.Context(), stream)
-	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		chunks, err = js.Stream(t.Context(), stream+"-snapshot")
+		chunks, err := js.Stream(t.Context(), stream+"-snapshot")
 		return err == nil && chunks.CachedInfo().State.Msgs > 0
 	}, time.Minute, 50*time.Millisecond)
 	for _, s := range stores[1:] {
