@@ -136,7 +136,8 @@ func (o *Options) fill() error {
 // Tx returns a view of the store inside a transaction of the host, on the same
 // database: what is put, applied or recorded through it happens if and only if the
 // host commits, and with the host's own changes. Workers are woken by the commit.
-// [queue.Queue.In] sends through it.
+// [queue.Queue.In] sends through it. On database/sql, [database/sql.Conn.Raw] has the
+// connection on which to begin one.
 //
 // The view is good until the transaction ends, and no more safe for concurrent use
 // than that. Templates and the names of flows are stored at once, and swept if
