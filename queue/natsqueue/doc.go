@@ -55,6 +55,9 @@
 // memory, and are as old as the separation. Reads in one process show what it has done
 // itself; what others do shows a moment later.
 //
+// A server that has fallen silent, since it is cut off without a word, is left for
+// another within ten seconds: the store has the host's connection reconnect.
+//
 // JetStream acknowledges when a majority has a message in memory, and by default
 // writes it to disk within two minutes (sync_interval in the server's configuration). A
 // server that crashes loses nothing, nor does the loss of one machine. If power fails
