@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/franqueo/franqueo/queue"
+	"github.com/franqueo/franqueo/queue/internal/workertest"
 	"github.com/franqueo/franqueo/queue/natsqueue"
 	"github.com/franqueo/franqueo/queue/natsqueue/internal/natstest"
 	"github.com/franqueo/franqueo/queue/queuetest"
@@ -40,6 +41,12 @@ func BenchmarkStore(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkWorkers is of processes that share a stream. The servers are in this one.
+func BenchmarkWorkers(b *testing.B) {
+	js := natstest.New(b, 3).Connect()
+	workertest.Benchmark(b, openAt, func(b *testing.B) string { return newStream(b, js) + " " + js.Conn().ConnectedUrl() })
 }
 
 // heap is how much is allocated when what is garbage is gone.

@@ -34,9 +34,16 @@ type order struct {
 // Open opens a store. Closing the store releases all that Open took.
 type Open func(ctx context.Context, where string) (queue.Store, error)
 
-// Main is for TestMain, before all else: if this process is a worker of a [Crew], it
-// works and exits.
+// Main is for TestMain, before all else: if this process is a worker of a [Crew] or of
+// [Benchmark], it works and exits.
 func Main(open Open) {
+	if where := os.Getenv(drains); where != "" {
+		if err := drain(open, where); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	text := os.Getenv(variable)
 	if text == "" {
 		return
