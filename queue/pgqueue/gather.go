@@ -12,9 +12,13 @@ import (
 type gatherer[T any] struct {
 	run func(ctx context.Context, group []T) error
 
-	mu      sync.Mutex // guards the others
-	waiting []*call[T]
-	leaders int // how many groups are under way, or about to be
+	came chan struct{} // says to a leader who waits that someone came
+
+	mu       sync.Mutex // guards the others
+	waiting  []*call[T]
+	leaders  int           // how many groups are under way, or about to be
+	expected int           // how many calls there were when the last group was done
+	pause    time.Duration // how long to wait for one more of them
 }
 
 type call[T any] struct {
@@ -33,7 +37,7 @@ const (
 )
 
 func newGatherer[T any](run func(context.Context, []T) error) *gatherer[T] {
-	return &gatherer[T]{run: run}
+	return &gatherer[T]{run: run, came: make(chan struct{}, 1)}
 }
 
 // do has in done with a group. Who comes while none is under way leads one, and a
@@ -66,6 +70,10 @@ func (g *gatherer[T]) join(c *call[T]) (leads bool) {
 		return true
 	}
 	g.waiting = append(g.waiting, c)
+	select {
+	case g.came <- struct{}{}:
+	default:
+	}
 	return false
 }
 
@@ -80,9 +88,29 @@ func groups(n int) int {
 	return 2
 }
 
+// await waits for those whom the last group has released, while they come again sooner
+// than the disk would take for them: one commit for all is faster than two for half
+// of them each.
+func (g *gatherer[T]) await() {
+	for {
+		g.mu.Lock()
+		missing, pause := 1+len(g.waiting) < g.expected, g.pause
+		g.mu.Unlock()
+		if !missing {
+			return
+		}
+		select {
+		case <-g.came:
+		case <-time.After(pause):
+			return
+		}
+	}
+}
+
 // lead runs c and what waits. It goes on when the leader's own context ends: the
 // others of the group have theirs.
 func (g *gatherer[T]) lead(ctx context.Context, c *call[T]) {
+	g.await()
 	g.mu.Lock()
 	n := min(groupSize, 1+len(g.waiting))
 	group := append([]*call[T]{c}, g.waiting[:n-1]...)
@@ -94,18 +122,21 @@ func (g *gatherer[T]) lead(ctx context.Context, c *call[T]) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), groupTimeout)
 	defer cancel()
+	begun := time.Now()
 	err := g.run(ctx, in)
-	g.handOver()
+	g.handOver(n, time.Since(begun))
 	for _, c := range group {
 		c.err = err
 		c.turn <- false
 	}
 }
 
-// handOver names who leads next, if that many groups are still worth it.
-func (g *gatherer[T]) handOver() {
+// handOver names who leads next, if that many groups are still worth it. One of n has
+// taken so long.
+func (g *gatherer[T]) handOver(n int, took time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.expected, g.pause = min(n+len(g.waiting), groupSize), took/time.Duration(max(8, 2*n))
 	if g.leaders > groups(len(g.waiting)) {
 		g.leaders--
 		return
