@@ -57,7 +57,7 @@ func TestWake(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("from the commit to the attempt: median %v, longest %v", took[mails/2], took[mails-1])
-	require.Less(t, took[mails/2], 50*time.Millisecond)
+	require.Less(t, took[mails/2], 300*time.Millisecond) // who asks takes 500; on an idle machine it is a few
 	require.Equal(t, queue.Flow{Lane: "example.net", Priority: queue.Transactional}, <-listening)
 	stop()
 	require.NoError(t, <-done)
