@@ -50,49 +50,79 @@ func openAt(ctx context.Context, where string) (queue.Store, error) {
 	return &connected{store, conn}, nil
 }
 
-// TestFaults has three workers queue and send while a follower dies and comes back, the
-// leader dies and comes back, and the leader is cut off, each long enough for all
-// workers to go on without it; then all servers die at once. Workers are killed
-// meanwhile.
-func TestFaults(t *testing.T) {
-	t.Parallel()
-	const stream = "mail"
-	cluster := natstest.NewProcesses(t)
-	crew := workertest.New(t, rest)
-	where := func(first int) string { return stream + " " + cluster.URL(first) }
-	workers := []*workertest.Worker{crew.Hire(where(0)), crew.Hire(where(1)), crew.Hire(where(2))}
-	without := func(server int, begin, end func(int)) {
-		crew.All(20)
-		mended := crew.Trouble(workers...)
-		begin(server)
-		crew.All(20)
-		workers[0].Kill()
-		workers = append(workers[1:], crew.Hire(where(server)))
-		end(server)
-		mended()
-	}
-	without((cluster.Leader(stream)+1)%3, cluster.Kill, cluster.Start)
-	without(cluster.Leader(stream), cluster.Kill, cluster.Start)
-	without(cluster.Leader(stream), cluster.CutOff, cluster.Heal)
+// office is three workers on a cluster.
+type office struct {
+	*workertest.Crew
+	cluster *natstest.Processes
+	workers []*workertest.Worker
+}
 
-	crew.All(20)
-	mended := crew.Trouble(workers...)
+const stream = "mail"
+
+func newOffice(t *testing.T) *office {
+	o := &office{Crew: workertest.New(t, rest), cluster: natstest.NewProcesses(t)}
 	for i := range 3 {
-		cluster.Kill(i)
+		o.hire(i)
+	}
+	o.All(20)
+	return o
+}
+
+// hire hires a worker that connects to this server if it can.
+func (o *office) hire(server int) {
+	o.workers = append(o.workers, o.Hire(stream+" "+o.cluster.URL(server)))
+}
+
+// without takes a server away for long enough that all workers go on without it, kills
+// a worker, and brings the server back.
+func (o *office) without(server int, begin, end func(int)) {
+	o.Helper()
+	mended := o.Trouble(o.workers...)
+	begin(server)
+	o.All(20)
+	o.workers[0].Kill()
+	o.workers = o.workers[1:]
+	o.hire(server)
+	end(server)
+	mended()
+}
+
+func (o *office) finish() {
+	o.Helper()
+	o.EndLeases(openAt, stream+" "+o.cluster.URL(0))
+	o.hire(0)
+	o.Finish()
+}
+
+// TestServerDies has a follower die and come back, and then the leader.
+func TestServerDies(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.without((o.cluster.Leader(stream)+1)%3, o.cluster.Kill, o.cluster.Start)
+	o.without(o.cluster.Leader(stream), o.cluster.Kill, o.cluster.Start)
+	o.finish()
+}
+
+// TestServersCutOff has the leader cut off from the other servers and from the workers,
+// and then all servers die at once.
+func TestServersCutOff(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.without(o.cluster.Leader(stream), o.cluster.CutOff, o.cluster.Heal)
+	mended := o.Trouble(o.workers...)
+	for i := range 3 {
+		o.cluster.Kill(i)
 	}
 	for i := range 3 {
-		cluster.Start(i)
+		o.cluster.Start(i)
 	}
 	mended()
-	crew.EndLeases(openAt, where(0))
-	crew.Hire(where(0))
-	crew.Finish()
+	o.finish()
 }
 
 // TestCutOffWorkers cuts workers off from all servers.
 func TestCutOffWorkers(t *testing.T) {
 	t.Parallel()
-	const stream = "mail"
 	cluster := natstest.NewProcesses(t)
 	crew := workertest.New(t, rest)
 	var workers []*workertest.Worker
