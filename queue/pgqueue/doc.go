@@ -59,10 +59,12 @@
 //
 // Measured with the client and the server on the same two cores, shared with other
 // programs (go test -bench .): a campaign is stored at 90,000 recipients a second;
-// messages of 10 KiB of their own, one with each call, at 1,100 to 1,400 a second from
-// one caller and at 3,100 to 5,700 from 128; jobs are claimed, and settled one by one
-// with their events, at 3,600 to 13,000 a second. For all these the disk's syncs
-// decide, and while others keep it busy they take several times as long. With a
+// messages of 10 KiB of their own, one with each call, at 1,600 to 2,200 a second from
+// one caller, 3,800 to 6,200 from 16 and 6,600 to 7,800 from 128; jobs are claimed, and
+// settled one by one with their events, at 13,000 to 15,000 a second with 128 under way,
+// and with 64 in each process at 7,000 from one, 10,000 from two and 9,000 to 12,000
+// from four. For all these the disk's syncs decide: with others who keep it busy it was
+// a fifth. With a
 // million queued, 900,000 of them in one blocked lane, a claim of 100 jobs of ten
 // other lanes takes 1.5 ms, and 6 ms at the 99th percentile. A recipient takes 270
 // bytes with the indexes, three times that until the server has vacuumed what its
