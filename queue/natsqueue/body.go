@@ -87,8 +87,8 @@ func (s *Store) fetch(ctx context.Context, sequence uint64) ([]byte, error) {
 	}
 }
 
-// pieces are the pieces of the messages of puts that a call needs.
-type pieces map[uint64][]*piece
+// pieces are those of the messages of puts that a call needs.
+type pieces map[uint64][]outline
 
 // fetchPieces reads the messages that have what lies at these places, and returns why
 // each was not read that was not.
@@ -99,7 +99,7 @@ func (s *Store) fetchPieces(ctx context.Context, places []uint64) (pieces, map[u
 	}
 	slices.Sort(sequences)
 	sequences = slices.Compact(sequences)
-	found := make([][]*piece, len(sequences))
+	found := make([][]outline, len(sequences))
 	faults := make([]error, len(sequences))
 	_ = inParallel(len(sequences), parallel, func(i int) error {
 		found[i], faults[i] = s.fetchMessage(ctx, sequences[i])
@@ -116,23 +116,29 @@ func (s *Store) fetchPieces(ctx context.Context, places []uint64) (pieces, map[u
 	return out, failed
 }
 
-func (s *Store) fetchMessage(ctx context.Context, sequence uint64) (found []*piece, err error) {
+func (s *Store) fetchMessage(ctx context.Context, sequence uint64) ([]outline, error) {
 	data, err := s.fetch(ctx, sequence)
 	if err != nil {
 		return nil, err
 	}
-	m, err := decodeMessage(data)
+	found, err := decodeOutlines(data)
 	if err != nil {
 		return nil, fmt.Errorf("message %d: %w", sequence, err)
 	}
-	for _, c := range m.commands {
-		p, ok := c.(*piece)
-		if !ok {
-			return nil, fmt.Errorf("%w: message %d has other commands than pieces", queue.ErrCorrupt, sequence)
-		}
-		found = append(found, p)
-	}
 	return found, nil
+}
+
+// decodeOutlines reads a message of puts.
+func decodeOutlines(data []byte) (found []outline, err error) {
+	d := &decoder{b: data}
+	d.messageHead()
+	for len(d.b) > 0 {
+		if k := kind(d.byte()); k != kindPiece {
+			d.fail("command of kind %d among pieces", k)
+		}
+		found = append(found, d.outline())
+	}
+	return found, d.err
 }
 
 // known is what the state knows of a job.
@@ -150,15 +156,15 @@ func (s *state) known(job *record) known {
 func (p pieces) job(k *known) (queue.Job, error) {
 	ordinal := ordinalOf(k.place)
 	for _, piece := range p[sequenceOf(k.place)] {
-		if ordinal >= len(piece.jobs) {
-			ordinal -= len(piece.jobs)
+		if ordinal >= piece.count {
+			ordinal -= piece.count
 			continue
 		}
-		body := &piece.jobs[ordinal]
-		if body.id != k.id {
-			return queue.Job{}, fmt.Errorf("%w: job %v is not where it was put", queue.ErrCorrupt, k.id)
+		body, err := piece.job(ordinal)
+		if err == nil && body.id == k.id {
+			return k.with(&body)
 		}
-		return k.with(body)
+		break
 	}
 	return queue.Job{}, fmt.Errorf("%w: job %v is not where it was put", queue.ErrCorrupt, k.id)
 }

@@ -96,17 +96,24 @@ func (m *message) append(b []byte) []byte {
 }
 
 func decodeMessage(data []byte) (*message, error) {
-	d, m := &decoder{b: data}, &message{}
+	d := &decoder{b: data}
+	m := d.messageHead()
+	for len(d.b) > 0 {
+		m.commands = append(m.commands, d.command())
+	}
+	return m, d.err
+}
+
+// messageHead reads what comes before the commands.
+func (d *decoder) messageHead() *message {
+	m := &message{}
 	if v := d.byte(); d.err == nil && v != format {
 		d.fail("message of version %d", v)
 	}
 	copy(m.session[:], d.take(len(m.session)))
 	m.line = line(d.natural(int(lines) - 1))
 	m.number = d.uvarint()
-	for len(d.b) > 0 {
-		m.commands = append(m.commands, d.command())
-	}
-	return m, d.err
+	return m
 }
 
 func (d *decoder) command() command {

@@ -75,44 +75,46 @@
 //
 // # What it costs
 //
-// Measured with the three servers and the client in one process on two cores that
-// were shared with other programs (go test -bench .), at the default sync, and with
-// sync_interval always in parentheses: a campaign is stored at 390,000 (100,000)
-// recipients a second; messages of 10 KiB of their own, one with each call, at 2,000
-// (420) a second from one caller and 6,100 (2,200) from 128; jobs are claimed and
-// settled with their events, a hundred at a time from 16 workers, at 15,000 (13,000)
-// a second. Events reach their stream at 6,500 a second: in the long run that is what
-// limits sending, at one event or more a mail. With a million queued, 900,000 of them
-// in one blocked lane, a claim of 100 jobs of ten other lanes takes 0.6 ms (1.7), and
-// 4 ms (6) at the 99th percentile. On one server with one replica a campaign is
-// stored at 220,000 recipients a second, and 18,000 jobs are claimed and settled.
+// Measured with the three servers and the client on the same two cores (go test
+// -bench .), at the default sync, and with sync_interval always in parentheses: a
+// campaign is stored at 500,000 (370,000) recipients a second; messages of 10 KiB of
+// their own, one with each call, at 3,200 to 4,400 (900) a second from one caller,
+// 9,000 (4,400) from 16 and 10,000 to 12,000 (5,600) from 128; jobs are claimed and
+// settled, a hundred at a time from 16 workers, at 55,000 (35,000) a second, and
+// claimed, and settled one by one with their events, with 64 under way in each
+// process, at 7,000 from one process and 9,000 from two and from four. Events reach
+// their stream at 27,000 a second. With a million queued, 900,000 of them in one
+// blocked lane, a claim of 100 jobs of ten other lanes takes 0.5 ms (1.1), and 0.8 ms
+// (2.0) at the 99th percentile. On one server with one replica a campaign is stored
+// at 450,000 recipients a second, and 75,000 jobs are claimed and settled. On
+// machines whose cores are busy with something else all of this was a third.
 //
-// A process keeps 130 bytes in memory of an unfinished job, and 80 of one that is
-// finished and kept, for a day unless Options.KeepFinished says otherwise; what is
-// longest, the address and the fields, is not in it. A snapshot takes 36 bytes a job.
-// One of 200,000 jobs takes 0.25 s to write, for half of which the process that
-// writes it applies nothing, and as long to open. All processes read all that is
-// published, 530 bytes a mail of a campaign, so ten of them at 1,000 mails a second
-// take 5 MB a second from the servers. An event takes 550 bytes on each server's
-// disk, and its subject stays in the server's memory.
+// A process keeps 145 bytes in memory of a job, unfinished or finished and kept, for
+// a day unless Options.KeepFinished says otherwise; what is longest, the address and
+// the fields, is not in it. A snapshot takes 36 bytes a job. One of 200,000 jobs
+// takes 0.15 s to write, for half of which the process that writes it applies
+// nothing, and as long to open. All processes read all that is published, 530 bytes a
+// mail of a campaign, so ten of them at 1,000 mails a second take 5 MB a second from
+// the servers. An event takes 550 bytes on each server's disk, and its subject stays
+// in the server's memory.
 //
 // # What it cannot do cheaply
 //
 // Cancel, Hold, Release and Retry by campaign, tenant, lane or state are one command,
 // however many jobs they meet, but every process looks at every job it keeps: 40 ms a
 // million, and 4 µs for each that is changed. A filter by address looks at a hash of
-// it that is kept in memory, and reads what has the same: 10 ms for ten jobs among
+// it that is kept in memory, and reads what has the same: 6 ms for ten jobs among
 // 200,000 that were not in the cache. List reads the message, of up to 128 KiB, of
 // each job that it returns and that is not in the cache.
 //
-// Events of one message, or one recipient, are found by their subject: 3 ms. Any
-// other filter reads all events since Since, or from the first: 22,000 a second.
+// Events of one message, or one recipient, are found by their subject: 2 ms. Any
+// other filter reads all events since Since, or from the first: 280,000 a second.
 // There are no statistics: let the queue's Sink, or a reader of the stream of events,
 // hand the events to a database that counts (see tracking.Journal).
 //
-// 100 million mails a day are 1,160 a second, and some 5,000 in the busy hours:
-// within what was measured here, though not by much for the events. The jobs of a day
-// would take 8 GB in each process, so keep finished ones for an hour there, and
+// 100 million mails a day are 1,160 a second, and some 5,000 in the busy hours: within
+// what was measured here, where the servers had no cores of their own. The jobs of a
+// day would take 15 GB in each process, so keep finished ones for an hour there, and
 // events for a few days. That is reckoned and not measured; beyond it, split the
 // tenants among streams, each with a store and a queue of its own.
 package natsqueue

@@ -9,8 +9,8 @@ import (
 	"github.com/franqueo/franqueo/queue/internal/schedule"
 )
 
-// FuzzMessage: what can be read is read the same when it is written again, and can be
-// applied; what cannot is ErrCorrupt.
+// FuzzMessage: what can be read is read the same when it is written again, job by job
+// too, and can be applied; what cannot is ErrCorrupt.
 func FuzzMessage(f *testing.F) {
 	a := newAuthor(1)
 	for range 50 {
@@ -26,8 +26,33 @@ func FuzzMessage(f *testing.F) {
 		again, err := decodeMessage(written)
 		require.NoError(t, err)
 		require.Equal(t, written, again.append(nil))
+		if m.line == puts {
+			jobByJob(t, m, written)
+		}
 		newState().apply(m, len(data), moment{sequence: 1, time: schedule.Millis(noon), own: true})
 	})
+}
+
+// jobByJob reads a message of puts as a claim does.
+func jobByJob(t *testing.T, m *message, data []byte) {
+	outlines, err := decodeOutlines(data)
+	for i, c := range m.commands {
+		whole, ok := c.(*piece)
+		if !ok {
+			require.ErrorIs(t, err, queue.ErrCorrupt)
+			return
+		}
+		part := &outlines[i]
+		require.Equal(t, len(whole.jobs), part.count)
+		require.Equal(t, whole.hash, part.hash)
+		require.Equal(t, whole.chunk, part.chunk)
+		for j := range whole.jobs {
+			job, err := part.job(j)
+			require.NoError(t, err)
+			require.Equal(t, whole.jobs[j], job)
+		}
+	}
+	require.NoError(t, err)
 }
 
 // FuzzState: what can be read is the same state when it is written and read again.

@@ -21,6 +21,14 @@ type piece struct {
 	jobs    []putJob
 }
 
+// outline is of a piece in which single jobs are looked up.
+type outline struct {
+	hash    queue.Hash
+	chunk   []byte
+	count   int // of the jobs
+	encoded []byte
+}
+
 // putJob is a job as the state needs it when it comes; body has the rest.
 type putJob struct {
 	head
@@ -63,8 +71,10 @@ func (p *piece) append(b []byte) []byte {
 		b = appendFlow(b, f)
 	}
 	b = binary.AppendUvarint(b, uint64(len(p.jobs)))
+	var scratch []byte
 	for i := range p.jobs {
-		b = p.jobs[i].append(b)
+		scratch = p.jobs[i].append(scratch[:0])
+		b = appendText(b, scratch) // its length lets a reader pass over it
 	}
 	return b
 }
@@ -82,13 +92,32 @@ func (j *putJob) append(b []byte) []byte {
 }
 
 const (
-	putJobSize = 16 + 9 // at least
+	putJobSize = 16 + 10 // at least, with its length
 	// pieceSize is the most that a piece without chunk, flows and jobs takes.
 	pieceSize  = 2 + 6*binary.MaxVarintLen64 + len(queue.Hash{})
 	pieceLeast = 2 + 5 + len(queue.Hash{})
 )
 
 func (d *decoder) piece() command {
+	p := d.pieceHead()
+	p.flows = make([]queue.Flow, d.count(4))
+	for i := range p.flows {
+		p.flows[i] = d.flow()
+	}
+	p.jobs = make([]putJob, d.jobCount())
+	for i := range p.jobs {
+		if job := (decoder{b: d.bytes()}); d.err == nil {
+			job.putJob(&p.jobs[i], len(p.flows))
+			if err := job.end(); err != nil {
+				d.fail("job %d: %v", i, err)
+			}
+		}
+	}
+	return p
+}
+
+// pieceHead reads what comes before the flows.
+func (d *decoder) pieceHead() *piece {
 	p := &piece{}
 	flags := d.byte()
 	if flags > pieceLast|pieceText {
@@ -102,20 +131,43 @@ func (d *decoder) piece() command {
 	if p.hasText {
 		p.chunk = d.bytes()
 	}
-	p.flows = make([]queue.Flow, d.count(4))
-	for i := range p.flows {
-		p.flows[i] = d.flow()
-	}
+	return p
+}
+
+func (d *decoder) jobCount() int {
 	n := d.count(putJobSize)
 	if n > maxOrdinal {
 		d.fail("piece of %d jobs", n)
-		n = 0
+		return 0
 	}
-	p.jobs = make([]putJob, n)
-	for i := range p.jobs {
-		d.putJob(&p.jobs[i], len(p.flows))
+	return n
+}
+
+// outline reads a piece, and passes over its jobs.
+func (d *decoder) outline() (o outline) {
+	p := d.pieceHead()
+	for range d.count(4) {
+		d.bytes()
+		d.byte()
+		d.bytes()
+		d.bytes()
 	}
-	return p
+	o = outline{hash: p.hash, chunk: p.chunk, count: d.jobCount(), encoded: d.b}
+	for range o.count {
+		d.bytes()
+	}
+	return o
+}
+
+// job reads the job of this ordinal.
+func (o *outline) job(ordinal int) (j putJob, err error) {
+	d := decoder{b: o.encoded}
+	for range ordinal {
+		d.bytes()
+	}
+	d = decoder{b: d.bytes(), err: d.err}
+	d.putJob(&j, 1<<30)
+	return j, d.end()
 }
 
 func (d *decoder) putJob(j *putJob, flows int) {
