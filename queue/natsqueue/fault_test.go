@@ -177,6 +177,7 @@ func TestLag(t *testing.T) {
 	s, behind := open(js, natsqueue.Options{}), open(far, natsqueue.Options{})
 	_, err := behind.Put(t.Context(), batch(100))
 	require.NoError(t, err)
+	requireSame(t, s, behind) // s hears of it a moment later
 	gate.Close()
 	for range 2 {
 		leases, err := claimAll(t.Context(), s, 40)
