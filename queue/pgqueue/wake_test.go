@@ -2,6 +2,7 @@ package pgqueue_test
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -57,7 +58,11 @@ func TestWake(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("from the commit to the attempt: median %v, longest %v", took[mails/2], took[mails-1])
-	require.Less(t, took[mails/2], 300*time.Millisecond) // who asks takes 500; on an idle machine it is a few
+	bar := 300 * time.Millisecond // who asks takes 500
+	if os.Getenv("FRANQUEO_SPEED") != "" {
+		bar = 50 * time.Millisecond // on a machine that does nothing else
+	}
+	require.Less(t, took[mails/2], bar)
 	require.Equal(t, queue.Flow{Lane: "example.net", Priority: queue.Transactional}, <-listening)
 	stop()
 	require.NoError(t, <-done)
